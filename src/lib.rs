@@ -1,0 +1,4 @@
+//! sppm: a declarative process supervisor for Linux.
+
+pub mod model;
+pub mod supervisor;

@@ -1,0 +1,27 @@
+//! The nouns: names, programs, plans, signals, exits, moments. Plain data, standard library only.
+//!
+//! Never add here: serde, clocks, I/O, hash maps (their order is random), or any use of another module.
+
+mod exit;
+mod moment;
+mod name;
+mod plan;
+mod program;
+mod run;
+mod signal;
+mod template;
+
+pub use exit::{Exit, ExitMatch};
+pub use moment::Moment;
+pub use name::{InstanceLabel, InvalidName, ProgramName, Slot};
+pub use plan::{
+    ApiSettings, DisabledProgram, Folders, FollowFile, Generation, Place, Plan, SupervisorSettings,
+};
+pub use program::{
+    Account, ByteSize, Command, GiveUp, Inherit, Instances, Limits, LogSink, LogStream, Logs, Mode, Orphans,
+    PerMille, Program, RestartPolicy, RestartWhen, Rlimit, RlimitKind, StderrSink, StopBy, StopPolicy,
+    StopScope, StopStep, WorkGate,
+};
+pub use run::{LaunchFailure, LaunchStage, RunId};
+pub use signal::Signal;
+pub use template::Template;

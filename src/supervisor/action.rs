@@ -1,0 +1,168 @@
+//! Everything that the core can want done. Closed, like [`Event`](super::Event).
+
+use super::{Override, SlotRecord};
+use crate::model::{
+    Exit, Generation, InstanceLabel, LaunchFailure, Program, ProgramName, RunId, Signal, Slot, StopScope,
+    Template,
+};
+use std::sync::Arc;
+
+/// What the world is to do. Carried out in the order in which they come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Keep this on disk before the next action is begun; `None` = the slot is gone.
+    Record {
+        /// Whose.
+        slot: Slot,
+        /// All there is to know to go on after a crash.
+        record: Option<Box<SlotRecord>>,
+    },
+    /// Keep an operator's lasting wish (over reboots); `None` = there is none any more.
+    KeepOverride {
+        /// About which program.
+        program: ProgramName,
+        /// The wish.
+        wish: Option<Override>,
+    },
+    /// Start a process. Answered by `Launched` or `LaunchFailed`.
+    Launch(Box<Launch>),
+    /// Send the stop signal, then CONT so that a stopped process can act on it.
+    AskToStop {
+        /// Which run.
+        run: RunId,
+        /// Which signal.
+        signal: Signal,
+        /// To whom.
+        scope: StopScope,
+    },
+    /// Run the program's stop command. Answered by `StopCommandDone`.
+    RunStopCommand {
+        /// Which run.
+        run: RunId,
+        /// The command, placeholders open.
+        argv: Vec<Template>,
+    },
+    /// Send an operator's signal to the main process, and nothing else.
+    Signal {
+        /// Which run.
+        run: RunId,
+        /// Which signal.
+        signal: Signal,
+    },
+    /// KILL everything of this run, again and again until nothing lives. `TreeEmpty` follows once main has been
+    /// reported as exited.
+    Kill {
+        /// Which run.
+        run: RunId,
+    },
+    /// Main has exited: see what is left. Answered by `TreeEmpty` or `TreeLeft`, and after the latter by
+    /// `TreeEmpty` as soon as that is so.
+    CheckTree {
+        /// Which run.
+        run: RunId,
+    },
+    /// Ask whether the run is busy. Answered by `Work`; news follow until `ForgetWork`.
+    LookAtWork {
+        /// Which run.
+        run: RunId,
+    },
+    /// Nobody waits for this run's idleness any more.
+    ForgetWork {
+        /// Which run.
+        run: RunId,
+    },
+    /// The live part of this run's spec changed: logs, OOM score.
+    Respec {
+        /// Which run.
+        run: RunId,
+        /// Its spec from now on.
+        spec: Arc<Program>,
+        /// The plan it is from.
+        generation: Generation,
+    },
+    /// The run is over: reap it, close its pipes, remove its folders.
+    Release {
+        /// Which run.
+        run: RunId,
+    },
+    /// A fact worth telling.
+    Note(Notice),
+    /// Everything has ended: end. Nothing comes after it.
+    Finish {
+        /// 0, or 1 after `restart.then: shutdown`.
+        code: u8,
+    },
+}
+
+/// An order to start a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The new run.
+    pub run: RunId,
+    /// Whose.
+    pub slot: Slot,
+    /// What it is called for its whole life.
+    pub label: InstanceLabel,
+    /// What to start.
+    pub spec: Arc<Program>,
+    /// The plan that `spec` is from.
+    pub generation: Generation,
+}
+
+/// A fact worth telling people, about an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Whose.
+    pub slot: Slot,
+    /// Its name.
+    pub label: InstanceLabel,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What can be told of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// It runs.
+    Started {
+        /// Process id.
+        pid: u32,
+    },
+    /// A launch failed.
+    LaunchFailed(LaunchFailure),
+    /// Main ended.
+    Exited {
+        /// Process id.
+        pid: u32,
+        /// How.
+        exit: Exit,
+        /// Whether it had been asked to.
+        asked: bool,
+    },
+    /// The phase changed; with the sentence that status shows.
+    Phase {
+        /// From.
+        from: super::PhaseKind,
+        /// To.
+        to: super::PhaseKind,
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Descendants outlived main, and are ended or left alone as `orphans` says.
+    Leftovers {
+        /// How many.
+        processes: u32,
+        /// They are left alone.
+        kept: bool,
+    },
+    /// An instance that replaced another failed; the others keep running as they are.
+    RolloutStopped {
+        /// Why.
+        reason: String,
+    },
+    /// The stop command failed; the program is killed at its timeout.
+    StopCommandFailed {
+        /// `None`: it could not be launched.
+        exit: Option<Exit>,
+    },
+}
