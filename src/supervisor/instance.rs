@@ -294,9 +294,12 @@ impl Instance {
             self.replace = None;
             return;
         }
-        let Some(run) = self.run().filter(|run| !run.asked) else { return };
-        if !matches!(self.replace, Some(Replace::Operator { .. })) {
-            self.replace = outdated(run, turn);
+        let Some(run) = self.run() else { return };
+        match &self.replace {
+            Some(Replace::Operator { .. }) => {}
+            // Signalled for an edit that was taken back: it ends all the same.
+            Some(Replace::Edit(_)) if run.asked => {}
+            Some(Replace::Edit(_)) | None => self.replace = outdated(run, turn),
         }
     }
 

@@ -57,15 +57,19 @@ impl Supervisor {
         if !self.runs.contains_key(&entry.run) && !self.adopt(now, &entry) {
             return self.learn_stray(&entry);
         }
-        match entry.stage {
-            TableStage::Forked => {}
-            TableStage::Running { pid } => self.news(now, entry.run, News::Launched { pid }),
-            TableStage::Failed(failure) => self.news(now, entry.run, News::LaunchFailed(failure)),
-            TableStage::Exited { pid, exit } => {
-                self.news(now, entry.run, News::Launched { pid });
-                self.news(now, entry.run, News::Exited(exit));
+        let news = match entry.stage {
+            TableStage::Forked => return,
+            TableStage::Running { pid } => vec![News::Launched { pid }],
+            TableStage::Failed(failure) => vec![News::LaunchFailed(failure)],
+            TableStage::Exited { pid, exit } => vec![News::Launched { pid }, News::Exited(exit)],
+        };
+        // What follows is decided when all is known: else what has ended would be asked to stop.
+        let slot = self.runs.get(&entry.run).cloned().unwrap_or(entry.slot);
+        self.turn(now, &slot, false, |instance, turn| {
+            for news in news {
+                instance.observe(turn, news);
             }
-        }
+        });
     }
 
     /// A process that belongs to no slot: it ends. Mostly it has, and its release alone was lost with the crash.

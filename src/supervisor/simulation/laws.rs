@@ -221,14 +221,17 @@ impl Sim {
             return if first { self.remember_replacing(run) } else { Ok(()) };
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
-        if let Some(began) = process.grace_began() {
+        let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
+        let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
+        // It may have ended in the last moment of a drain, and nobody knows yet.
+        if let Some(began) = process.grace_began()
+            && !(patient && process.asks == 0)
+        {
             return demand(passed(Some(began), process.grace), Law::Grace, || {
                 format!("{run} was killed {:?} into a grace of {:?}", now.since(began), process.grace)
             });
         }
-        let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
         let law = if process.busy { Law::Busy } else { Law::Grace };
-        let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
         demand(patient, law, || format!("{run} was killed and never asked to stop"))?;
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was killed without a cause"))?;
         self.remember_replacing(run)

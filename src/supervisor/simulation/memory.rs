@@ -42,11 +42,14 @@ pub(super) struct Watch {
     pub(super) shutdown_lasted: Duration,
     replacing: BTreeMap<Slot, Replacing>,
     /// Their next launch replaces another run.
-    judged: BTreeSet<Slot>,
+    pub(super) judged: BTreeSet<Slot>,
     failed: BTreeSet<Slot>,
     failing: BTreeMap<Slot, Failing>,
     /// The policy does not start them again.
     resting: BTreeSet<Slot>,
+    /// The slots that the request under way is about, and those of which a crash left open whether it was granted.
+    pub(super) asked_for: Vec<Slot>,
+    unsure: BTreeSet<Slot>,
     /// The records were lost: what went on then is not held against the core.
     pub(super) amnesia: bool,
 }
@@ -89,12 +92,17 @@ impl Watch {
     }
 
     pub(super) fn rests(&self, slot: &Slot) -> bool {
-        self.resting.contains(slot)
+        self.resting.contains(slot) || self.unsure.contains(slot)
+    }
+
+    /// The request under way may or may not have been granted.
+    pub(super) fn crashed(&mut self) {
+        self.unsure.extend(std::mem::take(&mut self.asked_for));
     }
 
     /// The limit is reached and nothing but people helps.
     pub(super) fn gave_up(&self, slot: &Slot) -> bool {
-        self.failing.get(slot).is_some_and(|failing| failing.exhausted && failing.not_before.is_none())
+        self.unsure.contains(slot) || self.failing.get(slot).is_some_and(|failing| failing.exhausted && failing.not_before.is_none())
     }
 
     pub(super) fn rollout_failed(&self, program: &ProgramName) -> bool {
@@ -220,6 +228,7 @@ impl Sim {
         }
         self.watch.restarts.remove(slot);
         self.watch.forced_restarts.remove(slot);
+        self.watch.unsure.remove(slot);
         Ok(())
     }
 
@@ -233,7 +242,16 @@ impl Sim {
         }
         self.forget_unwanted();
         self.forget_steady();
-        let siblings = self.watch.replacing.keys().filter(|other| other.program == slot.program);
+        // One on trial that is to be replaced itself has nothing left to prove.
+        let moot = |other: &Slot, how: &Replacing| match *how {
+            Replacing::Down => false,
+            Replacing::Trial(run) => {
+                let runs = self.world.table.get(&run).is_some_and(|process| process.stage == Stage::Runs);
+                runs && (self.is_outdated(run) || self.watch.restarts.contains(other))
+            }
+        };
+        let siblings = self.watch.replacing.iter().filter(|(other, how)| !moot(other, how));
+        let siblings = siblings.map(|(other, _)| other).filter(|other| other.program == slot.program);
         let moving: Vec<&Slot> = siblings.filter(|other| **other != slot).collect();
         demand(moving.is_empty(), Law::OneAtATime, || format!("{slot:?} is replaced while {moving:?} is"))?;
         let may = !self.watch.rollout_failed(&slot.program) || self.watch.restarts.contains(&slot);
