@@ -5,8 +5,42 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::{Action, Instance, Phase, Run, StopStage, Supervisor, TableEntry, TableStage};
 use crate::model::{Exit, Generation, Moment, Orphans, Program, ProgramName, RunId, Slot};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Processes of the keeper's table that belong to no instance: nothing can be said of them but where they were.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    runs: BTreeMap<RunId, Slot>,
+    slots: BTreeSet<(Slot, RunId)>,
+}
+
+impl Strays {
+    fn insert(&mut self, run: RunId, slot: Slot) {
+        self.slots.insert((slot.clone(), run));
+        self.runs.insert(run, slot);
+    }
+
+    fn remove(&mut self, run: RunId) -> Option<Slot> {
+        let slot = self.runs.remove(&run)?;
+        self.slots.remove(&(slot.clone(), run));
+        Some(slot)
+    }
+
+    pub(super) fn contains(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Nothing may be launched into this slot before its stray is gone.
+    pub(super) fn block(&self, slot: &Slot) -> bool {
+        let from = (slot.clone(), RunId::from_bits(0));
+        !self.is_empty() && self.slots.range(from..).next().is_some_and(|(other, _)| other == slot)
+    }
+}
 
 impl Supervisor {
     /// The keeper's table: from now on the core acts.
@@ -31,10 +65,10 @@ impl Supervisor {
         for name in programs {
             self.add_slots(now, &name);
         }
-        self.settle_all(now);
         if let Some((generation, plan)) = early {
             self.accept_plan(now, generation, plan);
         }
+        self.settle_all(now);
     }
 
     /// Runs of the records that the keeper does not hold.
@@ -83,19 +117,21 @@ impl Supervisor {
             TableStage::Running { .. } => self.out.push_back(Action::Kill { run }),
             TableStage::Forked => {}
         }
-        self.strays.insert(run);
+        self.strays.insert(run, entry.slot.clone());
     }
 
-    pub(super) fn news_of_stray(&mut self, run: RunId, news: &News) {
-        if !self.strays.contains(&run) {
+    pub(super) fn news_of_stray(&mut self, now: Moment, run: RunId, news: &News) {
+        if !self.strays.contains(run) {
             return;
         }
         match news {
             News::Launched { .. } | News::TreeLeft(_) => self.out.push_back(Action::Kill { run }),
             News::Exited(_) => self.out.push_back(Action::CheckTree { run }),
             News::TreeEmpty | News::LaunchFailed(_) => {
-                self.strays.remove(&run);
                 self.out.push_back(Action::Release { run });
+                if let Some(slot) = self.strays.remove(run) {
+                    self.settle(now, &slot);
+                }
             }
             News::StopCommandDone(_) | News::Work(_) => {}
         }

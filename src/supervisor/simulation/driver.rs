@@ -205,9 +205,11 @@ impl Sim {
             let crashes = self.crashes;
             self.tick(&Cause::Other)?;
             let again = self.core.next_deadline();
-            demand(self.finished || self.crashes > crashes || again.is_none_or(|at| at > self.now), Law::Converges, || {
-                format!("a tick at {} leaves the deadline {again:?}", self.now)
-            })?;
+            demand(
+                self.finished || self.crashes > crashes || again.is_none_or(|at| at > self.now),
+                Law::Converges,
+                || format!("a tick at {} leaves the deadline {again:?}", self.now),
+            )?;
             return Ok(true);
         }
         if self.dice.percent(Kind::Time, 50) && self.world.pass(self.now, &mut self.dice, &self.swarm) {
@@ -266,7 +268,8 @@ impl Sim {
             }
             let restart = change.is_none_or(|change| !change.restart.is_empty());
             self.watch.edited(name, restart);
-            let rests = |i: &Instance| matches!(i.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+            let rests =
+                |i: &Instance| matches!(i.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
             let resting = self.core.instances().filter(|(s, i)| restart && s.program == *name && rests(i));
             self.watch.judged.extend(resting.map(|(slot, _)| slot));
         }
@@ -328,7 +331,8 @@ impl Sim {
         let asked =
             |slot: &Slot| kept.get(slot).is_some_and(|i| matches!(i.replace, Some(Replace::Operator { .. })));
         self.watch.restarts.retain(asked);
-        let judged = |slot: &Slot| kept.get(slot).is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running);
+        let judged =
+            |slot: &Slot| kept.get(slot).is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running);
         self.watch.judged.retain(judged);
         let seed = self.dice.seed128(Kind::Checks);
         self.core = Supervisor::new(seed, self.now, self.ledger.restored(amnesia));
@@ -383,7 +387,7 @@ impl Sim {
 
     fn check_owned(&self) -> Checked {
         for (run, process) in &self.world.table {
-            let owned = self.core.slot_of(*run) == Some(&process.slot) || self.core.strays.contains(run);
+            let owned = self.core.slot_of(*run) == Some(&process.slot) || self.core.strays.contains(*run);
             demand(owned, Law::Owned, || format!("{run} of {:?} belongs to nobody", process.slot))?;
         }
         let slots = self.core.instances().filter_map(|(_, instance)| instance.run()).map(|run| run.id);

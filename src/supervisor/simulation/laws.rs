@@ -151,10 +151,7 @@ impl Sim {
         let slot = &launch.slot;
         for (run, other) in self.world.table.iter().filter(|(_, other)| other.slot == *slot) {
             demand(!other.main_lives(), Law::OneRun, || format!("{slot:?} launched while {run} runs"))?;
-            let stray = self.core.strays.contains(run) && self.watch.amnesia;
-            demand(other.left == 0 || stray, Law::TreeGone, || {
-                format!("{slot:?} launched; {run} left some")
-            })?;
+            demand(other.left == 0, Law::TreeGone, || format!("{slot:?} launched; {run} left some"))?;
         }
         demand(!self.watch.wishes.shutdown, Law::EndsLast, || format!("{slot:?} launched in a shutdown"))?;
         demand(self.wanted(slot), Law::Wishes, || format!("{slot:?} launched, but it is not wanted"))?;
@@ -212,7 +209,7 @@ impl Sim {
     fn check_kill(&mut self, run: RunId) -> Checked {
         let now = self.now;
         let process = self.process(run)?;
-        if self.core.strays.contains(&run) {
+        if self.core.strays.contains(run) {
             let lost = self.watch.amnesia;
             return demand(lost, Law::Owned, || format!("{run} is killed as a stray"));
         }

@@ -8,7 +8,7 @@ use super::laws::{Checked, Law, demand};
 use super::wishes::Wishes;
 use super::world::Stage;
 use crate::model::{Exit, GiveUp, Moment, ProgramName, RestartPolicy, RestartWhen, RunId, Slot};
-use crate::supervisor::{Instance, Launch, Run};
+use crate::supervisor::{Instance, Launch, Phase, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -102,7 +102,8 @@ impl Watch {
 
     /// The limit is reached and nothing but people helps.
     pub(super) fn gave_up(&self, slot: &Slot) -> bool {
-        self.unsure.contains(slot) || self.failing.get(slot).is_some_and(|failing| failing.exhausted && failing.not_before.is_none())
+        self.unsure.contains(slot)
+            || self.failing.get(slot).is_some_and(|failing| failing.exhausted && failing.not_before.is_none())
     }
 
     pub(super) fn rollout_failed(&self, program: &ProgramName) -> bool {
@@ -143,7 +144,8 @@ impl Sim {
         let Some(policy) = self.core.spec(&slot.program).map(|spec| spec.restart.clone()) else { return };
         let exit = match (stage, run.exit, run.started_at) {
             (Stage::Exited(exit), Some((_, at)), Some(started)) => Some((exit, at.since(started))),
-            (Stage::Exited(exit), _, _) => Some((exit, Duration::ZERO)),
+            (Stage::Exited(exit), None, Some(started)) => Some((exit, self.now.since(started))),
+            (Stage::Exited(exit), _, None) => Some((exit, Duration::ZERO)),
             (Stage::Failed, _, _) => None,
             (Stage::Forked | Stage::Runs, _, _) => return,
         };
@@ -246,7 +248,9 @@ impl Sim {
         let moot = |other: &Slot, how: &Replacing| match *how {
             Replacing::Down => false,
             Replacing::Trial(run) => {
-                let runs = self.world.table.get(&run).is_some_and(|process| process.stage == Stage::Runs);
+                // As far as the core can know.
+                let phase = self.core.instance(other).map(|instance| &instance.phase);
+                let runs = matches!(phase, Some(Phase::Running(live)) if live.id == run);
                 runs && (self.is_outdated(run) || self.watch.restarts.contains(other))
             }
         };
