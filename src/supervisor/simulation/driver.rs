@@ -259,6 +259,7 @@ impl Sim {
 
     /// What another plan permits.
     fn note_edits(&mut self, old: Option<&Plan>, new: &Plan) {
+        self.forget_steady();
         self.watch.wishes.accept(old, new);
         for (name, spec) in &new.programs {
             let before = old.and_then(|old| old.programs.get(name));
@@ -370,6 +371,7 @@ impl Sim {
         let over = self.core.shutdown.is_some() && self.world.table.is_empty();
         demand(!over, Law::EndsLast, || "nothing lives, and that is not the end".to_owned())?;
         self.forget_unwanted();
+        self.forget_steady();
         let restored = self.ledger.instances.iter().map(|(slot, instance)| (slot.clone(), adopted(instance)));
         let known = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
         demand(restored.eq(known), Law::Handoff, || {

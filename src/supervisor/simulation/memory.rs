@@ -186,9 +186,14 @@ impl Sim {
         self.fail_rollout(slot);
         let now = self.now;
         let failing = self.watch.failing.entry(slot.clone()).or_default();
-        failing.recent.retain(|at| now.since(*at) < policy.window);
-        failing.recent.push(now);
         let limit = policy.limit as usize;
+        // Without a limit nothing is counted.
+        if limit > 0 {
+            failing.recent.retain(|at| now.since(*at) < policy.window);
+            failing.recent.push(now);
+            let excess = failing.recent.len().saturating_sub(limit + 1);
+            failing.recent.drain(..excess);
+        }
         failing.exhausted = limit > 0 && (failing.exhausted || failing.recent.len() > limit);
         let shortest = policy.delay * (1000 - policy.jitter.0) / 1000;
         failing.not_before = match (failing.exhausted, policy.then) {
@@ -266,7 +271,7 @@ impl Sim {
         Ok(())
     }
 
-    fn forget_steady(&mut self) {
+    pub(super) fn forget_steady(&mut self) {
         let now = self.now;
         let core = &self.core;
         self.watch.replacing.retain(|slot, how| {
