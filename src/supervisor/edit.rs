@@ -183,7 +183,11 @@ impl Instance {
 
     /// A run that needs no new process for the plan's spec takes it as it is.
     pub(super) fn take_live_part(&mut self, turn: &mut Turn<'_>) {
-        let (Some(spec), Some(run)) = (turn.spec, self.run_mut()) else { return };
+        // A stop under way goes by the policy that it began with.
+        let (Phase::Starting(run) | Phase::Running(run) | Phase::Draining(run, _)) = &mut self.phase else {
+            return;
+        };
+        let Some(spec) = turn.spec else { return };
         if run.generation == turn.generation || outdated(run, turn).is_some() {
             return;
         }

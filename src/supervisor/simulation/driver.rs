@@ -303,7 +303,8 @@ impl Sim {
         let amnesia = self.dice.percent(Kind::Crash, self.swarm.amnesia);
         self.say(|| format!("CRASH{}", if amnesia { ", and the records are lost" } else { "" }));
         self.crashes += 1;
-        self.world.supervisor_dies();
+        let kept = &self.ledger.instances;
+        self.world.supervisor_dies(|slot| kept.get(slot).is_some_and(|instance| instance.drains()));
         self.watch.crashed();
         let until = self.now + self.dice.millis(Kind::Crash, 0, 3000);
         while self.world.next_at().is_some_and(|at| at <= until) {

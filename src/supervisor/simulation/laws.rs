@@ -220,9 +220,11 @@ impl Sim {
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
         let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
         let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
-        // It may have ended in the last moment of a drain, and nobody knows yet.
+        // It may have ended in the last moment of a drain, or been asked in the last moment of a supervisor: nobody
+        // knows yet.
+        let drained = self.ledger.instances.get(&process.slot).is_some_and(|instance| instance.drains());
         if let Some(began) = process.grace_began()
-            && !(patient && process.asks == 0)
+            && !(patient && (process.asks == 0 || drained))
         {
             return demand(passed(Some(began), process.grace), Law::Grace, || {
                 format!("{run} was killed {:?} into a grace of {:?}", now.since(began), process.grace)

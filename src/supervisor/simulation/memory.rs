@@ -133,7 +133,8 @@ impl Sim {
     fn remember_end(&mut self, slot: &Slot, run: &Run) {
         let Some(stage) = self.world.table.get(&run.id).map(|process| process.stage) else { return };
         let replaced = self.watch.restarts.contains(slot) || self.is_outdated(run.id);
-        if replaced {
+        // Signalled for an edit that was taken back counts too.
+        if replaced || self.watch.replacing.get(slot) == Some(&Replacing::Down) {
             self.watch.judged.insert(slot.clone());
         }
         if !self.wanted(slot) || run.asked || replaced {
@@ -244,7 +245,11 @@ impl Sim {
         let Some(slot) = self.world.table.get(&run).map(|process| process.slot.clone()) else {
             return Ok(());
         };
-        if !self.wanted(&slot) || self.count_of(&slot.program) <= 1 {
+        if !self.wanted(&slot) {
+            return Ok(());
+        }
+        if self.count_of(&slot.program) <= 1 {
+            self.watch.replacing.insert(slot, Replacing::Down);
             return Ok(());
         }
         self.forget_unwanted();
