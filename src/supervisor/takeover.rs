@@ -49,6 +49,9 @@ impl Supervisor {
             TableState::Awaited(early) => early,
             TableState::Known => return,
         };
+        if let Some((generation, plan)) = early {
+            self.take_plan(now, generation, &plan);
+        }
         self.lose_runs(now, &entries);
         let slots: Vec<Slot> = self.instances().map(|(slot, _)| slot).collect();
         for slot in slots {
@@ -64,9 +67,6 @@ impl Supervisor {
             self.plan.iter().flat_map(|plan| plan.programs.keys().cloned()).collect();
         for name in programs {
             self.add_slots(now, &name);
-        }
-        if let Some((generation, plan)) = early {
-            self.accept_plan(now, generation, plan);
         }
         self.settle_all(now);
     }
