@@ -44,7 +44,7 @@ impl Supervisor {
         for name in changed.keys() {
             self.add_slots(now, name);
             for index in self.indexes(name) {
-                self.turn(now, &Slot::new(name.clone(), index), false, Instance::take_live_part);
+                self.turn(now, &Slot::new(name.clone(), index), false, Instance::take_spec);
             }
             self.rolling.insert(name.clone());
         }
@@ -192,8 +192,14 @@ impl Instance {
         }
     }
 
+    /// What the plan's spec means for a run; looked at before any sibling acts.
+    pub(super) fn take_spec(&mut self, turn: &mut Turn<'_>) {
+        self.take_live_part(turn);
+        self.notice_edit(turn);
+    }
+
     /// A run that needs no new process for the plan's spec takes it as it is.
-    pub(super) fn take_live_part(&mut self, turn: &mut Turn<'_>) {
+    fn take_live_part(&mut self, turn: &mut Turn<'_>) {
         // A stop under way goes by the policy that it began with.
         let (Phase::Starting(run) | Phase::Running(run) | Phase::Draining(run, _)) = &mut self.phase else {
             return;

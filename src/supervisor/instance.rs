@@ -289,7 +289,7 @@ impl Instance {
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
     /// it; that an operator asked for a restart ends when the instance is to stop.
-    fn notice_edit(&mut self, turn: &Turn<'_>) {
+    pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
             return;

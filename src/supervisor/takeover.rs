@@ -4,7 +4,7 @@ use super::core::TableState;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::{Action, Instance, Phase, Run, StopStage, Supervisor, TableEntry, TableStage};
-use crate::model::{Exit, Generation, Moment, Orphans, Program, ProgramName, RunId, Slot};
+use crate::model::{Exit, Generation, Moment, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -106,14 +106,14 @@ impl Supervisor {
         });
     }
 
-    /// A process that belongs to no slot: it ends. Mostly it has, and its release alone was lost with the crash.
+    /// A process that belongs to no slot: it ends. What has ended was seen to its end, and its release alone was lost
+    /// with the crash; what it left, if anything, was to be left alone.
     fn learn_stray(&mut self, entry: &TableEntry) {
         let run = entry.run;
-        let keeps = self.spec(&entry.slot.program).is_some_and(|spec| spec.orphans == Orphans::Keep);
         match entry.stage {
-            TableStage::Failed(_) => return self.out.push_back(Action::Release { run }),
-            TableStage::Exited { .. } if keeps => return self.out.push_back(Action::Release { run }),
-            TableStage::Exited { .. } => self.out.push_back(Action::CheckTree { run }),
+            TableStage::Failed(_) | TableStage::Exited { .. } => {
+                return self.out.push_back(Action::Release { run });
+            }
             TableStage::Running { .. } => self.out.push_back(Action::Kill { run }),
             TableStage::Forked => {}
         }
@@ -198,7 +198,7 @@ impl Instance {
 
     /// Orders whose answer may have been lost are given again.
     fn resume(&mut self, turn: &mut Turn<'_>) {
-        self.take_live_part(turn);
+        self.take_spec(turn);
         match &self.phase {
             Phase::Draining(run, _) => turn.out.push_back(Action::LookAtWork { run: run.id }),
             Phase::Stopping(run, StopStage::Sweeping { .. }) => {

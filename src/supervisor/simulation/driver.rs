@@ -305,7 +305,7 @@ impl Sim {
         self.crashes += 1;
         let kept = &self.ledger.instances;
         self.world.supervisor_dies(|slot| kept.get(slot).is_some_and(|instance| instance.drains()));
-        self.watch.crashed();
+        self.watch.crashed(&self.ledger.instances);
         let until = self.now + self.dice.millis(Kind::Crash, 0, 3000);
         while self.world.next_at().is_some_and(|at| at <= until) {
             self.now = self.world.next_at().unwrap_or(self.now).max(self.now);

@@ -239,7 +239,7 @@ impl Sim {
     fn check_release(&self, run: RunId) -> Checked {
         // A run that was lost with its order is released too; the keeper ignores that.
         let Some(process) = self.world.table.get(&run) else { return Ok(()) };
-        let kept = process.spec.orphans == Orphans::Keep && !process.main_lives();
+        let kept = process.spec.orphans == Orphans::Keep || self.watch.amnesia;
         demand(!process.main_lives(), Law::TreeGone, || format!("{run} was released and runs"))?;
         demand(process.left == 0 || kept, Law::TreeGone, || format!("{run} was released and left some"))
     }

@@ -95,9 +95,12 @@ impl Watch {
         self.resting.contains(slot) || self.unsure.contains(slot)
     }
 
-    /// The request under way may or may not have been granted.
-    pub(super) fn crashed(&mut self) {
+    /// The request under way may or may not have been granted, and a signal that was sent just before may not be on
+    /// disk: the next supervisor decides anew.
+    pub(super) fn crashed(&mut self, kept: &BTreeMap<Slot, Instance>) {
         self.unsure.extend(std::mem::take(&mut self.asked_for));
+        let asked = |slot: &Slot| kept.get(slot).and_then(|i| i.run()).is_some_and(|run| run.asked);
+        self.replacing.retain(|slot, how| *how != Replacing::Down || asked(slot));
     }
 
     /// The limit is reached and nothing but people helps.
