@@ -49,10 +49,10 @@ impl Supervisor {
             TableState::Awaited(early) => early,
             TableState::Known => return,
         };
+        self.lose_runs(now, &entries);
         if let Some((generation, plan)) = early {
             self.take_plan(now, generation, &plan);
         }
-        self.lose_runs(now, &entries);
         let slots: Vec<Slot> = self.instances().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.turn(now, &slot, false, Instance::resume);

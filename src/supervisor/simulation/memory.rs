@@ -285,8 +285,11 @@ impl Sim {
         self.watch.replacing.retain(|slot, how| {
             let Replacing::Trial(run) = *how else { return true };
             let live = core.instance(slot).and_then(|i| i.run()).filter(|live| live.id == run);
-            let steady = live.and_then(|live| Some((live.started_at?, live.spec.restart.min_uptime)));
-            !steady.is_some_and(|(started, uptime)| now.since(started) >= uptime)
+            let lasted = live.and_then(|live| {
+                let until = live.exit.map_or(now, |(_, at)| at);
+                Some((until.since(live.started_at?), live.spec.restart.min_uptime))
+            });
+            !lasted.is_some_and(|(lasted, uptime)| lasted >= uptime)
         });
     }
 
