@@ -8,7 +8,7 @@ use super::laws::{Checked, Law, demand};
 use super::wishes::Wishes;
 use super::world::Stage;
 use crate::model::{Exit, GiveUp, Moment, ProgramName, RestartPolicy, RestartWhen, RunId, Slot};
-use crate::supervisor::{Instance, Launch, Phase, Run};
+use crate::supervisor::{Instance, Launch, Phase, Replace, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -101,6 +101,12 @@ impl Watch {
         self.unsure.extend(std::mem::take(&mut self.asked_for));
         let asked = |slot: &Slot| kept.get(slot).and_then(|i| i.run()).is_some_and(|run| run.asked);
         self.replacing.retain(|slot, how| *how != Replacing::Down || asked(slot));
+        for (slot, instance) in kept {
+            if matches!(instance.replace, Some(Replace::Operator { force: true, .. })) {
+                self.forced_restarts.insert(slot.clone());
+            }
+            self.forced.extend(instance.run().filter(|_| instance.hurry).map(|run| run.id));
+        }
     }
 
     /// The limit is reached and nothing but people helps.
