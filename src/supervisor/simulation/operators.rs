@@ -3,7 +3,7 @@
 use super::dice::{Kind, weighted};
 use super::driver::{Cause, Sim};
 use super::laws::Checked;
-use super::plans::{NAMES, name};
+use super::plans::{any_name, name};
 use crate::model::{Signal, Slot};
 use crate::supervisor::{Author, Request, ScaleTo, Target};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Sim {
     }
 
     fn any_target(&mut self) -> Target {
-        let program = name(self.dice.pick(Kind::Operator, &NAMES));
+        let program = name(any_name(&mut self.dice, &self.swarm, Kind::Operator));
         match self.dice.percent(Kind::Operator, 60) {
             true => Target::Program(program),
             false => Target::Instance(Slot::new(program, 1 + self.dice.below(Kind::Operator, 3) as u32)),
