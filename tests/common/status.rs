@@ -121,6 +121,11 @@ impl Status {
         .collect()
     }
 
+    /// How many instances run; also where their pids are of another pid namespace.
+    pub fn running_count(&self) -> usize {
+        self.instances().filter(|instance| instance["phase"] == "running").count()
+    }
+
     pub fn reason(&self, id: &str) -> &str {
         self.find_instance(id).and_then(|instance| instance["reason"].as_str()).unwrap_or("")
     }
