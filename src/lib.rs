@@ -1,4 +1,6 @@
 //! sppm: a declarative process supervisor for Linux.
 
+pub mod keeper;
+pub mod linux;
 pub mod model;
 pub mod supervisor;
