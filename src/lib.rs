@@ -1,4 +1,9 @@
 //! sppm: a declarative process supervisor for Linux.
 
+pub mod config;
+pub mod files;
+pub mod keeper;
+pub mod linux;
+pub mod logs;
 pub mod model;
 pub mod supervisor;
