@@ -187,27 +187,10 @@ fn the_quickstart_of_the_readme_works() {
         assert!(answer.stdout.contains(word), "no {word:?}\n{}", answer.all());
     }
     rig.until_nothing_runs();
-    remove_default_folders(&rig);
+    common::rig::remove_default_folders_of(&rig.folder().display().to_string());
 }
 
-/// Root's default folders lie outside the test's own: found by the path that the supervisor's log names.
-fn remove_default_folders(rig: &Rig) {
-    if !is_root() || rig.who() != Who::Own {
-        return;
-    }
-    let mark = rig.folder().display().to_string();
-    for entry in fs::read_dir("/var/log/sppm").into_iter().flatten().flatten() {
-        let log = fs::read_to_string(entry.path().join("sppm.log")).unwrap_or_default();
-        if log.contains(&mark) {
-            let hash = entry.file_name();
-            for base in ["/run/sppm", "/var/lib/sppm", "/var/log/sppm"] {
-                let _missing = fs::remove_dir_all(Path::new(base).join(&hash));
-            }
-        }
-    }
-}
-
-/// `wait_for` itself fails when nothing comes: the other tests lean on it.
+/// What follows the output of a program ends by itself, with the last line.
 #[test]
 fn the_follower_ends_with_the_supervisor() {
     let rig = Rig::new();

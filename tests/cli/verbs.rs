@@ -130,7 +130,7 @@ fn standard_error_goes_where_it_should() {
     let both = rig.actor("both", "echo to-out\necho to-err >&2\nexec sleep 100000");
     let apart = format!("logs: {{ stderr: {} }}", rig.path("apart.err").display());
     let yaml = Yaml::new(&rig)
-        .program("merged", &[both.clone()])
+        .program("merged", std::slice::from_ref(&both))
         .program("apart", &[both.clone(), apart])
         .program("silent", &[both, "logs: discard".into()]);
     rig.start_with(&yaml);
@@ -236,7 +236,7 @@ fn a_program_sees_the_environment_it_should() {
     rig.env("SPPM_SECRET", "not for programs");
     let showing = rig.actor("showing", "env > \"$RIG/env.$SPPM_INSTANCE\"\nexec sleep 100000");
     let yaml = Yaml::new(&rig)
-        .program("all", &[showing.clone()])
+        .program("all", std::slice::from_ref(&showing))
         .program(
             "web",
             &[

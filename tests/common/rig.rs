@@ -339,3 +339,16 @@ pub fn file_says(path: &Path, text: &str) -> String {
         found.contains(text).then_some(found)
     })
 }
+
+/// Removes root's default folders, which lie outside the test's own: those whose supervisor's log names `mark`.
+pub fn remove_default_folders_of(mark: &str) {
+    for entry in fs::read_dir("/var/log/sppm").into_iter().flatten().flatten() {
+        let log = fs::read_to_string(entry.path().join("sppm.log")).unwrap_or_default();
+        if is_root() && log.contains(mark) {
+            for base in ["/run/sppm", "/var/lib/sppm", "/var/log/sppm"] {
+                // What was never made cannot be removed.
+                let _missing = fs::remove_dir_all(Path::new(base).join(entry.file_name()));
+            }
+        }
+    }
+}

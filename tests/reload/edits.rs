@@ -38,7 +38,7 @@ fn apply(rig: &Rig, by: By, next: &Yaml, restarted: &[&str], generation_grows: b
     let wanted = before.generation() + u64::from(generation_grows);
     let after = rig.until("the edit is applied and all run again", |status| {
         let replaced = |id: &&str| status.pid(id) != before.pid(id);
-        status.generation() >= wanted && status.all_running() && restarted.iter().all(|id| replaced(id))
+        status.generation() >= wanted && status.all_running() && restarted.iter().all(replaced)
     });
     assert!(after.generation() <= before.generation() + 1, "applied more than once");
     only_changed(&before, &after, restarted);
