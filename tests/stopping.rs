@@ -222,7 +222,7 @@ fn a_stop_lasts_until_it_is_taken_back() {
 fn restart_replaces_each_process_once() {
     let rig = Rig::new();
     let yaml = Yaml::new(&rig)
-        .program("web", &[rig.steady(), "instances: 3".into()])
+        .program("web", &[rig.steady(), "instances: 3".into(), "restart: { min_uptime: 300ms }".into()])
         .program("other", &[rig.steady()]);
     rig.start_with(&yaml);
     let before = rig.status();

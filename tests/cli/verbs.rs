@@ -51,7 +51,8 @@ fn autostart_false_waits_for_a_start() {
 #[test]
 fn scale_takes_both_orders_and_lasts_until_the_file_says_otherwise() {
     let rig = Rig::new();
-    let yaml = Yaml::new(&rig).program("web", &[rig.steady(), "instances: 2".into()]);
+    let yaml = Yaml::new(&rig)
+        .program("web", &[rig.steady(), "instances: 2".into(), "restart: { min_uptime: 200ms }".into()]);
     rig.start_with(&yaml);
     let first = rig.status();
     let count = |wanted: usize| {

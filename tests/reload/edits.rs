@@ -18,38 +18,51 @@ enum By {
     Hangup,
 }
 
+/// What `diff --json` foretells: each program that changes, and how.
+#[track_caller]
+fn foretold(rig: &Rig) -> Vec<(String, String)> {
+    let answer = rig.sppm(&["diff", "--json"]).ok();
+    let value: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+    let changes = value["changes"].as_array().unwrap_or_else(|| panic!("no changes\n{}", answer.all()));
+    let word = |change: &serde_json::Value, key: &str| change[key].as_str().expect("a word").to_owned();
+    changes.iter().map(|change| (word(change, "program"), word(change, "change"))).collect()
+}
+
 /// Saves `next`, checks what `diff` foretells, reloads, and checks that just that happens.
 #[track_caller]
-fn apply(rig: &Rig, by: By, next: &Yaml, restarted: &[&str], generation_grows: bool) -> Status {
+fn apply(rig: &Rig, by: By, next: &Yaml, changes: &[(&str, &str)]) -> Status {
     let before = rig.status();
     rig.save(next);
-    let foretold = rig.sppm(&["diff"]).ok();
-    for (name, _) in &next.programs {
-        // Unchanged programs are not news.
-        let touched = restarted.contains(&name.as_str()) || before.find(name).is_none();
-        assert!(!touched || foretold.stdout.contains(name.as_str()), "diff hides {name}\n{}", foretold.all());
-    }
+    let wanted: Vec<(String, String)> =
+        changes.iter().map(|(program, change)| ((*program).to_owned(), (*change).to_owned())).collect();
+    assert_eq!(foretold(rig), wanted, "diff foretells something else");
+    assert_eq!(rig.status().generation(), before.generation(), "diff applied it");
     match by {
         By::Command => {
-            rig.sppm(&["reload"]).ok();
+            let answer = rig.sppm(&["reload"]).ok();
+            for (program, _) in changes {
+                assert!(
+                    answer.stdout.contains(program),
+                    "reload does not tell of {program}\n{}",
+                    answer.all()
+                );
+            }
         }
         By::Hangup => before.keeper_proc().signal(Signal::SIGHUP),
     }
-    let wanted = before.generation() + u64::from(generation_grows);
+    let of_kind = |kind: &str| -> Vec<&str> {
+        changes.iter().filter(|(_, change)| *change == kind).map(|(program, _)| *program).collect()
+    };
+    let (restarted, stopped) = (of_kind("restart"), of_kind("stop"));
     let after = rig.until("the edit is applied and all run again", |status| {
-        let replaced = |id: &&str| status.pid(id) != before.pid(id);
-        status.generation() >= wanted && status.all_running() && restarted.iter().all(replaced)
+        status.generation() > before.generation()
+            && status.all_running()
+            && restarted.iter().all(|id| status.pid(id) != before.pid(id))
+            && stopped.iter().all(|name| status.find(name).is_none())
     });
-    assert!(after.generation() <= before.generation() + 1, "applied more than once");
-    only_changed(&before, &after, restarted);
-    let rest = rig.sppm(&["diff"]).ok();
-    for (name, _) in &next.programs {
-        assert!(
-            !rest.stdout.contains(&format!("{name}:")),
-            "after the reload a difference is left\n{}",
-            rest.all()
-        );
-    }
+    assert_eq!(after.generation(), before.generation() + 1, "applied more than once");
+    only_changed(&before, &after, &[restarted, stopped].concat());
+    assert_eq!(foretold(rig), [], "after the reload a difference is left");
     after
 }
 
@@ -60,21 +73,21 @@ fn every_kind_of_edit_touches_only_its_program(who: Who) {
 
     let command = rig.actor("worker2", "while :; do echo \"$SPPM_INSTANCE works anew\"; sleep 0.2; done");
     let next = first.set("worker", &command);
-    apply(&rig, By::Command, &next, &["worker"], true);
+    apply(&rig, By::Command, &next, &[("worker", "restart")]);
     let next = next.set("crawler", "environment: { SPEED: 2 }");
-    apply(&rig, By::Hangup, &next, &["crawler"], true);
+    apply(&rig, By::Hangup, &next, &[("crawler", "restart")]);
     let next = next.with("site", "umask: \"027\"");
-    apply(&rig, By::Command, &next, &["site"], true);
+    apply(&rig, By::Command, &next, &[("site", "restart")]);
 
     // Live keys: applied, nobody restarts.
     let next = next.set("redis", "restart: { policy: on-failure, delay: 2s, limit: 3 }");
-    apply(&rig, By::Command, &next, &[], true);
+    apply(&rig, By::Command, &next, &[("redis", "live")]);
     let next = next.set("worker", "stop: { timeout: 5s }");
-    apply(&rig, By::Hangup, &next, &[], true);
+    apply(&rig, By::Hangup, &next, &[("worker", "live")]);
     let next = next.set("worker", "logs: { max_size: 2MiB, max_files: 3 }");
-    apply(&rig, By::Command, &next, &[], true);
+    apply(&rig, By::Command, &next, &[("worker", "live")]);
     let next = next.with("nginx", "description: serves pages").with("nginx", "tags: [web]");
-    apply(&rig, By::Command, &next, &[], true);
+    apply(&rig, By::Command, &next, &[("nginx", "live")]);
     rig.shutdown();
 }
 super::as_everyone!(every_kind_of_edit_touches_only_its_program);
@@ -118,7 +131,7 @@ fn entries_come_and_go_and_their_neighbours_stay() {
     let first = unwatched(&rig);
     start(&rig, &first);
     let next = first.program("extra", &[rig.steady()]);
-    let added = apply(&rig, By::Command, &next, &[], true);
+    let added = apply(&rig, By::Command, &next, &[("extra", "start")]);
     let extra = added.process_of("extra");
 
     let disabled = next.clone().with("extra", "enabled: false");
@@ -131,14 +144,8 @@ fn entries_come_and_go_and_their_neighbours_stay() {
 
     let fewer = next.without("extra").without("nginx");
     let before = rig.status();
-    rig.save(&fewer);
-    rig.sppm(&["diff"]).ok().expect_text("nginx");
-    rig.sppm(&["reload"]).ok();
-    let after = rig.until("the removed one is gone", |status| status.find("nginx").is_none());
+    apply(&rig, By::Command, &fewer, &[("nginx", "stop")]);
     assert!(!before.process_of_or_gone("nginx"), "the removed program runs on");
-    for name in ["site", "crawler", "redis", "worker"] {
-        assert_eq!(before.pid(name), after.pid(name), "{name} was disturbed");
-    }
     rig.sppm(&["status", "nginx"]).expect_code(4);
     rig.shutdown();
 }
