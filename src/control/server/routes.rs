@@ -138,12 +138,12 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Response> {
+    fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, String> {
         let mut found = Self { names: Vec::new(), wait: None, lines: None, follow: None };
         for (key, value) in pairs {
             match key.as_str() {
                 other if !known.contains(&other) => {
-                    return Err(usage(format!("`{}` is not a parameter here", key.escape_debug())));
+                    return Err(format!("`{}` is not a parameter here", key.escape_debug()));
                 }
                 "wait_ms" => found.wait = Some(value),
                 "lines" => found.lines = Some(value),
@@ -158,7 +158,7 @@ impl Parameters {
 async fn status(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
     match Parameters::of(pairs, &["name"]) {
         Ok(found) => shared.ask(peer, ApiRequest::Status { names: found.names }).await,
-        Err(refused) => refused,
+        Err(message) => usage(message),
     }
 }
 
@@ -186,7 +186,7 @@ async fn diff(State(shared): State<Shared>, peer: Peer) -> Response {
 async fn settle(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
     let found = match Parameters::of(pairs, &["name", "wait_ms"]) {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(message) => return usage(message),
     };
     let wait = match found.wait.as_deref().map(str::parse::<u64>) {
         None => ApiRequest::MAX_WAIT,
@@ -199,7 +199,7 @@ async fn settle(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -
 async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
     let found = match Parameters::of(pairs, &["name", "lines", "follow"]) {
         Ok(found) => found,
-        Err(refused) => return refused,
+        Err(message) => return usage(message),
     };
     let lines = match found.lines.as_deref() {
         None => Some(100),
