@@ -1,6 +1,7 @@
 //! sppm: a declarative process supervisor for Linux.
 
 pub mod config;
+pub mod control;
 pub mod files;
 pub mod keeper;
 pub mod linux;

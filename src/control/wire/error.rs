@@ -1,0 +1,118 @@
+use serde::{Deserialize, Serialize};
+
+/// Every answer that is not a success: `{"error": {…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDto {
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong, in the one form of all errors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs.
+    pub kind: ErrorKind,
+    /// For people: a lower-case fragment.
+    pub message: String,
+    /// The mend, if one is known.
+    pub help: Option<String>,
+    /// What the command exits with.
+    pub exit_code: u8,
+    /// Where: a file, a socket, `/srv/sppm.yaml (12 programs)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Problems of a configuration, rendered without colour; shown instead of message and place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<String>,
+}
+
+/// The kinds of errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The supervisor or the command met something that it has no word for.
+    Failed,
+    /// The request makes no sense.
+    Usage,
+    /// No program or instance of that name.
+    UnknownName,
+    /// No supervisor runs for the file.
+    NoSupervisor,
+    /// It did not happen in time; it may still happen.
+    TimedOut,
+    /// The caller may not do this.
+    NotPermitted,
+    /// The configuration is invalid; nothing was changed.
+    ConfigInvalid,
+    /// Too much at once; ask again.
+    Busy,
+    /// The supervisor is ending and takes no requests.
+    ShuttingDown,
+    /// A kind of a newer version.
+    #[serde(other)]
+    Other,
+}
+
+impl ErrorKind {
+    /// What the command exits with.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed | Self::ShuttingDown | Self::Other => 1,
+            Self::Usage => 2,
+            Self::UnknownName => 4,
+            Self::NoSupervisor => 69,
+            Self::TimedOut | Self::Busy => 75,
+            Self::NotPermitted => 77,
+            Self::ConfigInvalid => 78,
+        }
+    }
+
+    /// The HTTP status that goes with it (RFC 9110, section 15).
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Failed | Self::NoSupervisor | Self::Other => 500,
+            Self::Usage => 400,
+            Self::UnknownName => 404,
+            Self::TimedOut => 408,
+            Self::NotPermitted => 403,
+            Self::ConfigInvalid => 422,
+            Self::Busy | Self::ShuttingDown => 503,
+        }
+    }
+}
+
+impl ErrorDto {
+    /// An error with the exit code of its kind, without help.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let error = ErrorBody {
+            kind,
+            message: message.into(),
+            help: None,
+            exit_code: kind.exit_code(),
+            place: None,
+            rendered: None,
+        };
+        Self { error }
+    }
+
+    /// The same with a mend.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.error.help = Some(help.into());
+        self
+    }
+
+    /// The same with a place.
+    #[must_use]
+    pub fn with_place(mut self, place: impl Into<String>) -> Self {
+        self.error.place = Some(place.into());
+        self
+    }
+
+    /// An invalid configuration: `rendered` is what people see, `message` a summary in one line.
+    pub fn config_invalid(message: impl Into<String>, rendered: impl Into<String>) -> Self {
+        let mut error = Self::new(ErrorKind::ConfigInvalid, message);
+        error.error.rendered = Some(rendered.into());
+        error
+    }
+}
