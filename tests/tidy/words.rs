@@ -86,9 +86,10 @@ fn unfinished(files: &[File]) -> Vec<String> {
     for file in files {
         let code = source::shipped(&file.text);
         for word in ["todo!", "unimplemented!", "dbg!", "thread::sleep"] {
-            let found = code.match_indices(word);
-            complaints
-                .extend(found.map(|(at, _)| format!("{}:{}: `{word}`", file.path, source::line(&code, at))));
+            let allowed = word == "thread::sleep" && SLEEPING.contains(&file.path.as_str());
+            for (at, _) in code.match_indices(word).filter(|_| !allowed) {
+                complaints.push(format!("{}:{}: `{word}`", file.path, source::line(&code, at)));
+            }
         }
     }
     complaints
