@@ -60,7 +60,7 @@ pub fn finish(mut command: Command, limit: Duration) -> Answer {
     let stderr = read_aside(child.stderr.take().expect("piped"));
     let status = wait(&mut child, limit);
     let took = start.elapsed();
-    let rest = Duration::from_secs(10);
+    let rest = Duration::from_secs(5);
     let text = |stream: &mpsc::Receiver<Vec<u8>>| stream.recv_timeout(rest).ok();
     let (out, err) = (text(&stdout), text(&stderr));
     let closed = out.is_some() && err.is_some();
