@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Lets time pass: between two looks at something that has no event, or to see that nothing happens.
-
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
