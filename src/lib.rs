@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod files;
 pub mod keeper;
 pub mod linux;

@@ -11,4 +11,4 @@ mod write;
 pub use kind::{FsKind, fs_kind};
 pub use read::{ReadError, TrustPolicy, read_config};
 pub use watch::Watcher;
-pub use write::write_atomic;
+pub use write::{write_atomic, write_unflushed};

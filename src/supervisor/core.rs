@@ -156,6 +156,11 @@ impl Supervisor {
         self.overrides.iter()
     }
 
+    /// The shutdown under way.
+    pub fn shutdown_record(&self) -> Option<&ShutdownRecord> {
+        self.shutdown.as_ref().map(|shutdown| &shutdown.record)
+    }
+
     /// The slot that `run` lives in, if it is not past.
     pub fn slot_of(&self, run: RunId) -> Option<&Slot> {
         self.runs.get(&run)
