@@ -24,6 +24,9 @@ pub struct ErrorBody {
     /// Problems of a configuration, rendered without colour; shown instead of message and place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<String>,
+    /// The same problems as data, one object each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<serde_json::Value>,
 }
 
 /// The kinds of errors.
@@ -91,6 +94,7 @@ impl ErrorDto {
             exit_code: kind.exit_code(),
             place: None,
             rendered: None,
+            problems: Vec::new(),
         };
         Self { error }
     }
@@ -114,5 +118,59 @@ impl ErrorDto {
         let mut error = Self::new(ErrorKind::ConfigInvalid, message);
         error.error.rendered = Some(rendered.into());
         error
+    }
+
+    /// The same with the problems of a configuration as data.
+    #[must_use]
+    pub fn with_problems(mut self, problems: &impl Serialize) -> Self {
+        if let Ok(serde_json::Value::Array(list)) = serde_json::to_value(problems) {
+            self.error.problems = list;
+        }
+        self
+    }
+
+    /// There is no program or instance of that name; `known` are the names that there are.
+    pub fn unknown_name<'a>(name: &str, config: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let programs = if known.len() == 1 { "program" } else { "programs" };
+        let error =
+            Self::new(ErrorKind::UnknownName, format!("there is no program `{}`", name.escape_debug()))
+                .with_place(format!("{config} ({} {programs})", known.len()));
+        match nearest(name, &known) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => error.with_help("`sppm status` lists all programs"),
+        }
+    }
+}
+
+/// The known name that `name` is most probably meant to be.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let likeness = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
+    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.75).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_told_with_its_nearest_neighbour() {
+        let error = ErrorDto::unknown_name("wbe", "/s/sppm.yaml", ["api", "web"]).error;
+        assert_eq!(error.help.as_deref(), Some("did you mean `web`?"));
+        assert_eq!((error.exit_code, error.place.as_deref()), (4, Some("/s/sppm.yaml (2 programs)")));
+        let error = ErrorDto::unknown_name("zzz", "/s/sppm.yaml", ["web"]).error;
+        assert_eq!(error.help.as_deref(), Some("`sppm status` lists all programs"));
+    }
+
+    #[test]
+    fn the_json_of_an_error_is_what_the_specification_says() {
+        let error = ErrorDto::new(ErrorKind::NoSupervisor, "m").with_help("h");
+        let json = r#"{"error":{"kind":"no_supervisor","message":"m","help":"h","exit_code":69}}"#;
+        assert_eq!(serde_json::to_string(&error).ok().as_deref(), Some(json));
+        let newer = r#"{"error":{"kind":"moon_phase","message":"m","help":null,"exit_code":9,"x":1}}"#;
+        let read: Option<ErrorDto> = serde_json::from_str(newer).ok();
+        assert_eq!(read.map(|read| read.error.kind), Some(ErrorKind::Other));
     }
 }
