@@ -143,12 +143,14 @@ impl ErrorDto {
     }
 }
 
-/// The known name that `name` is most probably meant to be.
+/// The known name that `name` is most probably meant to be: a third of its letters may be wrong.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase();
-    let likeness = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
-    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) > 0.75).then_some(best)
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+    // A name has at most 63 letters; what is far longer is compared with nothing.
+    let near =
+        known.iter().copied().filter(|_| lower.len() < 256).map(|candidate| (distance(candidate), candidate));
+    near.filter(|&(far, _)| far <= (lower.chars().count() / 3).max(1)).min().map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]
