@@ -3,5 +3,9 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod files;
+pub mod keeper;
+pub mod linux;
+pub mod logs;
 pub mod model;
 pub mod supervisor;

@@ -1,6 +1,6 @@
 //! Everything that the core can want done. Closed, like [`Event`](super::Event).
 
-use super::{Override, SlotRecord};
+use super::{Instance, Override, ShutdownRecord};
 use crate::model::{
     Exit, Generation, InstanceLabel, LaunchFailure, Program, ProgramName, RunId, Signal, Slot, StopScope,
     Template,
@@ -15,9 +15,19 @@ pub enum Action {
         /// Whose.
         slot: Slot,
         /// All there is to know to go on after a crash.
-        record: Option<Box<SlotRecord>>,
+        record: Option<Box<Instance>>,
     },
-    /// Keep an operator's lasting wish (over reboots); `None` = there is none any more.
+    /// Keep on disk that a shutdown is under way.
+    RecordShutdown(ShutdownRecord),
+    /// Keep on disk that this is the plan now. Every live run but the stale ones counts as launched from it.
+    RecordPlan {
+        /// The plan.
+        generation: Generation,
+        /// Runs whose spec is from an older plan.
+        stale: Vec<RunId>,
+    },
+    /// Keep an operator's lasting wish; `None` = there is none any more. Its runtime parts end with the supervisor,
+    /// the others outlive reboots.
     KeepOverride {
         /// About which program.
         program: ProgramName,
@@ -49,8 +59,7 @@ pub enum Action {
         /// Which signal.
         signal: Signal,
     },
-    /// KILL everything of this run, again and again until nothing lives. `TreeEmpty` follows once main has been
-    /// reported as exited.
+    /// KILL everything of this run, again and again until nothing lives.
     Kill {
         /// Which run.
         run: RunId,
@@ -141,9 +150,7 @@ pub enum Fact {
     },
     /// The phase changed; with the sentence that status shows.
     Phase {
-        /// From.
-        from: super::PhaseKind,
-        /// To.
+        /// To which.
         to: super::PhaseKind,
         /// Why, in one sentence.
         reason: String,

@@ -197,6 +197,8 @@ pub enum Refused {
     ShuttingDown,
     /// More instances than [`super::MAX_INSTANCES`].
     TooMany(ProgramName),
-    /// `scale` needs the `instances` key or at most one instance.
+    /// More than one instance of a program that has no `instances` key.
     NotNumbered(ProgramName),
+    /// A signal for something that does not run.
+    NotRunning(Target),
 }

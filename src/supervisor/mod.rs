@@ -6,13 +6,30 @@
 //! Never add here: I/O, clocks, threads, serde, hash maps, randomness that is not seeded by the caller.
 
 mod action;
+mod core;
+mod diff;
+mod edit;
 mod event;
+mod instance;
+pub(crate) mod mutant;
+mod random;
 mod record;
+mod requests;
+mod restart;
+mod rollout;
 mod status;
+mod stop;
+mod view;
+mod wish;
 
 pub use action::{Action, Fact, Launch, Notice};
+pub use core::Supervisor;
+pub use diff::{Change, Diff, Fate, compare, diff};
 pub use event::{Author, Event, Refused, Request, ScaleTo, TableEntry, TableStage, Target, Work};
-pub use record::{Override, PhaseRecord, Replace, RunRecord, ScaleOverride, SlotRecord};
+pub use record::{
+    Instance, Override, Phase, Replace, Restored, Run, ScaleWish, ShutdownRecord, Started, StopStage,
+    StopWish, Trial,
+};
 pub use status::{Desired, InstanceStatus, PhaseKind, ProgramStatus, Settled, Status};
 
 /// The most instances of one program.

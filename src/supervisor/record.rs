@@ -1,113 +1,202 @@
-//! What must survive a crash of the supervisor: the state of each slot as plain values.
+//! What the core knows of one instance and what operators wish: plain values that survive a crash.
 //!
-//! `restore(records) == the core that wrote them` is a law of the simulation.
+//! The shell writes them down (`Action::Record`) and gives them back; a core that was restored from them goes
+//! on as if nothing had happened. That is a law of the simulation.
 
 use super::Author;
-use crate::model::{Exit, Generation, InstanceLabel, Moment, RunId};
+use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Everything the core knows of one slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SlotRecord {
+pub struct Instance {
     /// Where it is in its life.
-    pub phase: PhaseRecord,
+    pub(super) phase: Phase,
     /// When it entered the phase.
-    pub since: Moment,
-    /// The sentence that status shows, where it is not derived from the phase alone.
-    pub why: String,
-    /// Restarts so far.
-    pub restarts: u32,
+    pub(super) since: Moment,
+    /// Why it is where it is: a fragment for people.
+    pub(super) why: String,
+    /// Launches after the first one.
+    pub(super) restarts: u32,
     /// How the last run ended.
-    pub last_exit: Option<(Exit, Moment)>,
-    /// Failed starts within the restart window, oldest first.
-    pub failures: Vec<Moment>,
-    /// Failed starts in a row.
-    pub failures_in_row: u32,
-    /// The limit was reached, and no run has been steady since.
-    pub exhausted: bool,
+    pub(super) last_exit: Option<(Exit, Moment)>,
+    /// Failed starts and when, oldest first; at most `restart.limit` + 1 of them.
+    pub(super) failures: Vec<Moment>,
+    /// Failed starts in a row, what the pause grows with.
+    pub(super) failures_in_row: u32,
+    /// The limit was reached and no run has been steady since: one try at a time from now on.
+    pub(super) exhausted: bool,
     /// It is to be replaced as soon as its turn comes.
-    pub replace: Option<Replace>,
-    /// `start` was asked for although `autostart` is false.
-    pub started: bool,
+    pub(super) replace: Option<Replace>,
+    /// Whether it is the one by which a replacement of several is judged.
+    pub(super) trial: Trial,
+    /// The present stop waits neither for a task's end nor for a grace period.
+    pub(super) hurry: bool,
 }
 
-/// Why a healthy run is to be replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replace {
-    /// An edit changed what it was launched with.
-    Edit,
-    /// An operator's restart.
-    Operator,
-    /// An operator's restart that waits for nothing.
-    Forced,
-}
-
-/// The run of a phase that has one.
+/// Where an instance is in its life. Each variant owns what only it needs, deadline included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRecord {
+pub enum Phase {
+    /// Not running, and not wanted to.
+    Stopped,
+    /// It ended with success and is not to be started again.
+    Completed,
+    /// Given up; when it is tried once more, if ever.
+    Failed(Option<Moment>),
+    /// The pause before a restart, and its end.
+    Backoff(Moment),
+    /// A launch was ordered.
+    Starting(Run),
+    /// It runs.
+    Running(Run),
+    /// A stop is wanted and it is busy; when the patience ends.
+    Draining(Run, Option<Moment>),
+    /// It was asked to stop, or it ended by itself and its tree is being looked at.
+    Stopping(Run, StopStage),
+    /// KILL was ordered.
+    Killing(Run),
+}
+
+/// How far a stop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopStage {
+    /// Main lives; this step of the stop policy was taken last (0 = the first), and has until the deadline.
+    Asked {
+        /// The step.
+        step: u32,
+        /// When the next follows.
+        deadline: Moment,
+    },
+    /// Main is gone; what it left has until the deadline.
+    Sweeping {
+        /// When KILL follows.
+        deadline: Moment,
+    },
+}
+
+/// A live run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
     /// Which.
-    pub run: RunId,
+    pub id: RunId,
     /// Its name for its whole life.
     pub label: InstanceLabel,
-    /// The plan that its spec is from.
+    /// What it was launched with, later changes of live keys included.
+    pub spec: Arc<Program>,
+    /// The plan that `spec` is from.
     pub generation: Generation,
     /// Process id, once executed.
     pub pid: Option<u32>,
     /// When it was executed.
     pub started_at: Option<Moment>,
-    /// It was launched by an earlier supervisor process.
+    /// It was taken over from an earlier supervisor process.
     pub adopted: bool,
     /// How main ended, once it has.
     pub exit: Option<(Exit, Moment)>,
+    /// It was asked to stop, so its exit says nothing about its health.
+    pub asked: bool,
+    /// Since when it is known to be in the middle of a task.
+    pub busy_since: Option<Moment>,
 }
 
-/// The phases with their data.
+/// Why a run is to be replaced although it is healthy, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PhaseRecord {
-    /// Not running.
-    Stopped,
-    /// Success, not to be started again.
-    Completed,
-    /// Given up; the moment of the next slow retry, if there is one.
-    Failed(Option<Moment>),
-    /// Until when.
-    Backoff(Moment),
-    /// Launch ordered.
-    Starting(RunRecord),
-    /// Running.
-    Running(RunRecord),
-    /// Busy, a stop is wanted. Until when the gate holds.
-    Draining(RunRecord, Option<Moment>),
-    /// Asked: which step was taken last (0 = the first), and its deadline.
-    Stopping(RunRecord, u32, Moment),
-    /// KILL was ordered.
-    Killing(RunRecord),
+pub enum Replace {
+    /// An edit changed what it was launched with.
+    Edit(String),
+    /// An operator asked for it.
+    Operator {
+        /// Who.
+        by: String,
+        /// Without waiting for anything.
+        force: bool,
+    },
+}
+
+/// Of several instances one at a time is replaced, and the next only when that one has proved itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trial {
+    /// Nothing hangs on it.
+    None,
+    /// It replaced another run and has not been steady yet.
+    Running,
+    /// It replaced another run and failed: the others are left as they are.
+    Failed(String),
 }
 
 /// An operator's lasting wish about one program.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Override {
     /// The whole program is to stay stopped.
-    pub stopped: Option<Author>,
+    pub stopped: Option<StopWish>,
     /// These instances are to stay stopped.
-    pub stopped_instances: Vec<(u32, Author)>,
+    pub stopped_instances: Vec<(u32, StopWish)>,
     /// So many instances, as long as the file says what it said then.
-    pub scale: Option<ScaleOverride>,
+    pub scale: Option<ScaleWish>,
+    /// `start` of something with `autostart: false`. Ends with the supervisor.
+    pub started: Started,
+}
+
+/// A stop that lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopWish {
+    /// Who asked, and when.
+    pub by: Author,
+    /// It ends with the supervisor instead of outliving reboots.
+    pub runtime: bool,
 }
 
 /// A `scale` that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScaleOverride {
+pub struct ScaleWish {
     /// What was asked for.
     pub count: u32,
-    /// What the file said at that time; when that changes, the wish ends.
+    /// What the file said then; when that changes, the wish ends.
     pub file_count: u32,
-    /// Who asked.
+    /// Who asked, and when.
     pub by: Author,
+}
+
+/// Which instances were started by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Started {
+    /// None.
+    #[default]
+    No,
+    /// These.
+    Only(BTreeSet<u32>),
+    /// All, also those to come.
+    All,
 }
 
 impl Override {
     /// Whether nothing is wished.
     pub fn is_empty(&self) -> bool {
-        self.stopped.is_none() && self.stopped_instances.is_empty() && self.scale.is_none()
+        *self == Self::default()
     }
+}
+
+/// A shutdown under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownRecord {
+    /// Who asked for it or what led to it.
+    pub why: String,
+    /// The exit code at its end.
+    pub code: u8,
+    /// Nothing is waited for.
+    pub force: bool,
+}
+
+/// What an earlier core wrote down.
+#[derive(Debug, Clone, Default)]
+pub struct Restored {
+    /// The accepted plan.
+    pub plan: Option<(Generation, Arc<crate::model::Plan>)>,
+    /// Every slot.
+    pub instances: Vec<(crate::model::Slot, Instance)>,
+    /// Operators' wishes.
+    pub overrides: Vec<(crate::model::ProgramName, Override)>,
+    /// The shutdown that was under way.
+    pub shutdown: Option<ShutdownRecord>,
 }

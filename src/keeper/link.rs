@@ -1,0 +1,80 @@
+//! The supervisor's end of the line to its keeper: orders out, reports in.
+//!
+//! In: the socket that the keeper left at descriptor [`LINK_FD`]. Never add here: decisions, retries, threads.
+
+pub use super::order::{Identity, LaunchOrder, MAX_HELD, MAX_TAG, Order, Output};
+pub use super::report::{ProcessFds, Report, SignalOrigin, Stage};
+
+use super::{order_frames, report_frames};
+use crate::linux::fds;
+use crate::linux::packet::{self, Waiting};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// Where the supervisor finds its end of the socket.
+pub const LINK_FD: i32 = 3;
+
+/// The line to the keeper.
+#[derive(Debug)]
+pub struct Link {
+    socket: Arc<OwnedFd>,
+}
+
+/// Sends orders; any number of these can exist, on any threads.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    socket: Arc<OwnedFd>,
+}
+
+impl Link {
+    /// The line that the keeper left for this process at [`LINK_FD`]. Call it once, first of all.
+    ///
+    /// # Errors
+    /// EBADF: this process was not started by a keeper.
+    pub fn inherited() -> io::Result<Self> {
+        fds::inherited(LINK_FD).map(Self::from_fd)
+    }
+
+    /// A line over this socket.
+    pub fn from_fd(socket: OwnedFd) -> Self {
+        Self { socket: Arc::new(socket) }
+    }
+
+    /// An end for sending.
+    pub fn sender(&self) -> Sender {
+        Sender { socket: Arc::clone(&self.socket) }
+    }
+
+    /// Waits for the next report. `None`: the keeper is gone. A report that could not be understood or that lost its
+    /// descriptors on the way is an error, and the next call goes on behind it.
+    ///
+    /// # Errors
+    /// EMFILE: no descriptor was free for those of the report, which is lost. EBADMSG: not a report.
+    pub fn receive(&self) -> io::Result<Option<Report>> {
+        let packet = match packet::receive(self.socket.as_fd(), Waiting::Allowed) {
+            Ok(packet) => packet,
+            Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if packet.bytes.is_empty() {
+            return Ok(None);
+        }
+        if packet.cut {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        report_frames::decode(packet).map(Some).map_err(|_| io::Error::from_raw_os_error(libc::EBADMSG))
+    }
+}
+
+impl Sender {
+    /// Sends an order. Waits only while the keeper is behind with hundreds of orders.
+    ///
+    /// # Errors
+    /// EPIPE: the keeper is gone. EMSGSIZE: a tag, path or name is too long. EMFILE, ENOMEM: the order was not sent.
+    pub fn send(&self, order: &Order) -> io::Result<()> {
+        let (bytes, beside) = order_frames::encode(order)?;
+        let fds: Vec<_> = beside.iter().map(AsFd::as_fd).collect();
+        packet::send(self.socket.as_fd(), &bytes, &fds, Waiting::Allowed)
+    }
+}

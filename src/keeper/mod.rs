@@ -1,0 +1,30 @@
+//! The keeper: the tiny parent process that owns the programs. It is the process table; the supervisor, which
+//! it starts and starts again, is the brain.
+//!
+//! In: orders from the supervisor over a SOCK_SEQPACKET socket ([`link::Order`]), signals, exits of children.
+//! Out: processes, and reports ([`link::Report`]).
+//!
+//! Never add here: YAML, HTTP, threads, user names, restart policy of programs, anything that can panic, a
+//! table without a bound. A fault here ends every program's parent; a fault in the supervisor ends nothing.
+
+pub mod link;
+mod order;
+mod order_frames;
+mod report;
+mod report_frames;
+mod wire;
+
+use std::ffi::OsString;
+
+/// What the keeper needs to know; all else comes as orders.
+#[derive(Debug, Clone)]
+pub struct KeeperOptions {
+    /// Arguments of the supervisor, `argv[0]` first. The file that is executed is always `/proc/self/exe`.
+    pub supervisor_argv: Vec<OsString>,
+}
+
+/// Turns this process, which must have one thread, into the keeper. Returns its exit code.
+pub fn run(options: &KeeperOptions) -> i32 {
+    let _ = options;
+    70
+}

@@ -1,0 +1,159 @@
+//! What an edit means: each key of a program in exactly one class.
+//!
+//! [`compare`] takes both specs apart without `..`, so that a new field does not compile until somebody has said
+//! which class it is in.
+
+use crate::model::{Limits, Logs, Plan, Program, ProgramName, StderrSink};
+
+/// What takes effect how, by the keys' names in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Change {
+    /// Needs a new process.
+    pub restart: Vec<&'static str>,
+    /// Changes the number or names of the instances.
+    pub scale: bool,
+    /// Takes effect without touching the process.
+    pub live: Vec<&'static str>,
+}
+
+impl Change {
+    /// Nothing differs.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of one program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It differs.
+    Changed(Change),
+}
+
+/// What takes one plan to the next; programs that stay as they are do not appear.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diff {
+    /// In the order of names.
+    pub programs: Vec<(ProgramName, Fate)>,
+    /// Keys of `supervisor:` that are applied at once.
+    pub supervisor: Vec<&'static str>,
+    /// Keys of `supervisor:` that need a restart of sppm.
+    pub needs_restart_of_sppm: Vec<&'static str>,
+}
+
+/// Compares two plans.
+pub fn diff(old: &Plan, new: &Plan) -> Diff {
+    let mut programs = Vec::new();
+    for (name, spec) in &old.programs {
+        match new.programs.get(name) {
+            None => programs.push((name.clone(), Fate::Removed)),
+            Some(next) => {
+                let change = compare(spec, next);
+                if !change.is_none() {
+                    programs.push((name.clone(), Fate::Changed(change)));
+                }
+            }
+        }
+    }
+    let added = new.programs.keys().filter(|name| !old.programs.contains_key(*name));
+    programs.extend(added.map(|name| (name.clone(), Fate::Added)));
+    programs.sort_by(|a, b| a.0.cmp(&b.0));
+    let (supervisor, needs_restart_of_sppm) = compare_supervisor(old, new);
+    Diff { programs, supervisor, needs_restart_of_sppm }
+}
+
+fn compare_supervisor(old: &Plan, new: &Plan) -> (Vec<&'static str>, Vec<&'static str>) {
+    let crate::model::SupervisorSettings { name, folders, pid_file, follow_file, shutdown_timeout, api } =
+        &old.supervisor;
+    let next = &new.supervisor;
+    let mut applied = Vec::new();
+    let mut later = Vec::new();
+    let note = |list: &mut Vec<&'static str>, differs: bool, key: &'static str| {
+        if differs {
+            list.push(key);
+        }
+    };
+    note(&mut applied, *name != next.name, "supervisor.name");
+    note(&mut applied, *follow_file != next.follow_file, "supervisor.follow_file");
+    note(&mut applied, *shutdown_timeout != next.shutdown_timeout, "supervisor.shutdown_timeout");
+    note(&mut applied, folders.log_dir != next.folders.log_dir, "supervisor.log_dir");
+    note(&mut later, folders.runtime_dir != next.folders.runtime_dir, "supervisor.runtime_dir");
+    note(&mut later, folders.state_dir != next.folders.state_dir, "supervisor.state_dir");
+    note(&mut later, *pid_file != next.pid_file, "supervisor.pid_file");
+    note(&mut later, *api != next.api, "supervisor.api");
+    (applied, later)
+}
+
+/// Compares two specs of one program, key by key.
+pub fn compare(old: &Program, new: &Program) -> Change {
+    // The name is the identity, the place is where it stands: neither is a change.
+    let Program {
+        name: _,
+        place: _,
+        command,
+        argv0,
+        directory,
+        user,
+        umask,
+        environment,
+        inherit_environment,
+        stdin,
+        description,
+        tags,
+        autostart,
+        priority,
+        instances,
+        restart,
+        stop,
+        orphans,
+        logs,
+        limits,
+        work,
+    } = old;
+    let mut change = Change { scale: *instances != new.instances, ..Change::default() };
+    let mut restarting = |differs: bool, key: &'static str| {
+        if differs {
+            change.restart.push(key);
+        }
+    };
+    restarting(*command != new.command, "command");
+    restarting(*argv0 != new.argv0, "argv0");
+    restarting(*directory != new.directory, "directory");
+    restarting(*user != new.user, "user");
+    restarting(*umask != new.umask, "umask");
+    restarting(*environment != new.environment, "environment");
+    restarting(*inherit_environment != new.inherit_environment, "inherit_environment");
+    restarting(*stdin != new.stdin, "stdin");
+    restarting(*work != new.work, "working_lock");
+    let Limits { rlimits, nice, oom_score_adj } = limits;
+    restarting(*rlimits != new.limits.rlimits, "limits");
+    restarting(*nice != new.limits.nice, "limits.nice");
+    let Logs { stdout, stderr, max_size, max_files } = logs;
+    // One pipe or two is decided at the launch; where a pipe leads is not.
+    let apart = |sink: &StderrSink| matches!(sink, StderrSink::Apart(_));
+    let pipes_differ = apart(stderr) != apart(&new.logs.stderr);
+    restarting(pipes_differ, "logs.stderr");
+
+    let mut live = |differs: bool, key: &'static str| {
+        if differs {
+            change.live.push(key);
+        }
+    };
+    live(*description != new.description, "description");
+    live(*tags != new.tags, "tags");
+    live(*autostart != new.autostart, "autostart");
+    live(*priority != new.priority, "priority");
+    live(*restart != new.restart, "restart");
+    live(*stop != new.stop, "stop");
+    live(*orphans != new.orphans, "orphans");
+    live(*oom_score_adj != new.limits.oom_score_adj, "limits.oom_score_adj");
+    live(*stdout != new.logs.stdout, "logs.stdout");
+    live(*stderr != new.logs.stderr && !pipes_differ, "logs.stderr");
+    live(*max_size != new.logs.max_size, "logs.max_size");
+    live(*max_files != new.logs.max_files, "logs.max_files");
+    change
+}

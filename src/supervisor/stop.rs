@@ -1,0 +1,177 @@
+//! The way down: the gate, the steps, KILL, and the sweep of what main left behind.
+
+use super::instance::{News, Turn, humane};
+use super::mutant::mutant;
+use super::wish::Wish;
+use super::{Action, Fact, Instance, Phase, Replace, Run, StopStage};
+use crate::model::{Exit, Moment, Orphans, Signal, StopBy, StopPolicy, StopScope, StopStep};
+use std::time::Duration;
+
+impl Instance {
+    /// A stop is wanted. Whatever wants it passes here: nothing is signalled in the middle of a task.
+    pub(super) fn open_gate(&mut self, turn: &mut Turn<'_>, run: Run) {
+        if self.hurry {
+            return self.kill(turn, run, "without waiting, as asked");
+        }
+        match &run.spec.work {
+            Some(gate) if !mutant!(SkipGate) => {
+                let until = gate.max_busy.map(|patience| turn.now + patience);
+                turn.out.push_back(Action::LookAtWork { run: run.id });
+                let why = self.stop_text(turn);
+                self.enter(turn, Phase::Draining(run, until), Some(why));
+            }
+            Some(_) | None => self.ask_to_stop(turn, run),
+        }
+    }
+
+    pub(super) fn settle_draining(&mut self, turn: &mut Turn<'_>, run: Run, until: Option<Moment>) {
+        if self.hurry {
+            turn.out.push_back(Action::ForgetWork { run: run.id });
+            self.kill(turn, run, "without waiting, as asked");
+        } else if turn.wish.is_run() && self.replace.is_none() {
+            turn.out.push_back(Action::ForgetWork { run: run.id });
+            self.enter(turn, Phase::Running(run), Some("the stop is not wanted any more".to_owned()));
+        } else if until.is_some_and(|until| until <= turn.now) {
+            turn.out.push_back(Action::ForgetWork { run: run.id });
+            self.kill(turn, run, "busy for longer than working_lock.max_busy");
+        } else {
+            self.phase = Phase::Draining(run, until);
+        }
+    }
+
+    /// The first step of the stop policy.
+    pub(super) fn ask_to_stop(&mut self, turn: &mut Turn<'_>, mut run: Run) {
+        run.asked = true;
+        let deadline = take_step(turn, &run, 0);
+        let why = self.stop_text(turn);
+        self.enter(turn, Phase::Stopping(run, StopStage::Asked { step: 0, deadline }), Some(why));
+    }
+
+    pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage) {
+        let (StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) = stage;
+        // A run that ended by itself may still have an empty tree: a forced stop waits for the answer, not for grace.
+        if self.hurry {
+            return self.kill(turn, run, "without waiting, as asked");
+        }
+        if deadline > turn.now && !mutant!(NoGrace) {
+            self.phase = Phase::Stopping(run, stage);
+            return;
+        }
+        match stage {
+            StopStage::Asked { step, .. } if next_step(&run.spec.stop, step).is_some() => {
+                let step = step + 1;
+                let deadline = take_step(turn, &run, step);
+                self.phase = Phase::Stopping(run, StopStage::Asked { step, deadline });
+            }
+            StopStage::Asked { .. } => {
+                let why = format!("it did not end within {}", humane(run.spec.stop.grace()));
+                self.kill(turn, run, &why);
+            }
+            StopStage::Sweeping { .. } => self.kill(turn, run, "its descendants did not end in time"),
+        }
+    }
+
+    pub(super) fn while_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage, news: News) {
+        match (stage, news) {
+            (StopStage::Asked { step, deadline }, News::Exited(exit)) => {
+                let deadline = deadline + later_steps(&run.spec.stop, step);
+                self.main_ended(turn, run, exit, deadline);
+            }
+            (StopStage::Sweeping { .. }, News::TreeEmpty) => self.run_ended(turn, run),
+            (StopStage::Sweeping { deadline }, News::TreeLeft(processes)) => {
+                self.sweep(turn, run, deadline, processes);
+            }
+            (_, News::StopCommandDone(exit)) => {
+                if exit != Some(Exit::Code(0)) {
+                    turn.note(run.label.clone(), Fact::StopCommandFailed { exit });
+                }
+                self.phase = Phase::Stopping(run, stage);
+            }
+            (
+                StopStage::Asked { .. } | StopStage::Sweeping { .. },
+                News::Launched { .. }
+                | News::LaunchFailed(_)
+                | News::Exited(_)
+                | News::TreeLeft(_)
+                | News::TreeEmpty
+                | News::Work(_),
+            ) => self.phase = Phase::Stopping(run, stage),
+        }
+    }
+
+    fn sweep(&mut self, turn: &mut Turn<'_>, run: Run, deadline: Moment, processes: u32) {
+        let kept = run.spec.orphans == Orphans::Keep;
+        turn.note(run.label.clone(), Fact::Leftovers { processes, kept });
+        if kept {
+            return self.run_ended(turn, run);
+        }
+        turn.out.push_back(Action::AskToStop { run: run.id, signal: Signal::TERM, scope: StopScope::Tree });
+        self.why = format!("it ended and left {processes} processes, which were asked to end");
+        self.phase = Phase::Stopping(run, StopStage::Sweeping { deadline });
+    }
+
+    pub(super) fn kill(&mut self, turn: &mut Turn<'_>, mut run: Run, why: &str) {
+        run.asked = run.asked || run.exit.is_none();
+        turn.out.push_back(Action::Kill { run: run.id });
+        self.enter(turn, Phase::Killing(run), Some(format!("killed: {why}")));
+    }
+
+    /// Why it is being stopped.
+    fn stop_text(&self, turn: &Turn<'_>) -> String {
+        match (&turn.wish, &self.replace) {
+            (Wish::Stop(reason), _) => reason.text(turn.slot.program.as_str()),
+            (Wish::Run, Some(Replace::Edit(keys))) => {
+                format!("to be restarted because the configuration changed ({keys})")
+            }
+            (Wish::Run, Some(Replace::Operator { by, .. })) => format!("to be restarted, asked by {by}"),
+            (Wish::Run, None) => "to be started again".to_owned(),
+        }
+    }
+}
+
+/// Orders step `step` and says when the next one is due.
+fn take_step(turn: &mut Turn<'_>, run: &Run, step: u32) -> Moment {
+    match &run.spec.stop.by {
+        StopBy::Command { argv, timeout } => {
+            turn.out.push_back(Action::RunStopCommand { run: run.id, argv: argv.clone() });
+            turn.now + *timeout
+        }
+        StopBy::Signals(steps) => {
+            let StopStep { signal, wait } = steps
+                .get(step as usize)
+                .copied()
+                .unwrap_or(StopStep { signal: Signal::TERM, wait: Duration::ZERO });
+            turn.out.push_back(Action::AskToStop { run: run.id, signal, scope: run.spec.stop.scope });
+            turn.now + wait
+        }
+    }
+}
+
+fn next_step(policy: &StopPolicy, step: u32) -> Option<&StopStep> {
+    match &policy.by {
+        StopBy::Signals(steps) => steps.get(step as usize + 1),
+        StopBy::Command { .. } => None,
+    }
+}
+
+/// The waits after `step`: what is left of the grace when main ends early.
+fn later_steps(policy: &StopPolicy, step: u32) -> Duration {
+    match &policy.by {
+        StopBy::Signals(steps) => steps
+            .iter()
+            .skip(step as usize + 1)
+            .fold(Duration::ZERO, |sum, next| sum.saturating_add(next.wait)),
+        StopBy::Command { .. } => Duration::ZERO,
+    }
+}
+
+/// What was done in step `step`: "asked with SIGTERM".
+pub(super) fn step_text(policy: &StopPolicy, step: u32) -> String {
+    match &policy.by {
+        StopBy::Signals(steps) => match steps.get(step as usize) {
+            Some(StopStep { signal, .. }) => format!("asked with {signal}"),
+            None => "asked to end".to_owned(),
+        },
+        StopBy::Command { .. } => "asked by its stop command".to_owned(),
+    }
+}

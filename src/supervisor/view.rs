@@ -1,0 +1,165 @@
+//! The core's state as the picture that people get.
+
+use super::instance::humane;
+use super::wish::{Wish, wanted_count};
+use super::{
+    Desired, Instance, InstanceStatus, Phase, PhaseKind, ProgramStatus, Settled, Status, StopStage,
+    Supervisor, Trial,
+};
+use crate::model::{InstanceLabel, Moment, ProgramName, Slot};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A run without a readiness check counts as started when it has lived so long.
+const LIVED: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    /// Everything, at this moment.
+    pub fn status(&self, now: Moment) -> Status {
+        let planned = self.plan.iter().flat_map(|plan| plan.programs.keys());
+        let names: BTreeSet<&ProgramName> = planned.chain(self.instances.keys()).collect();
+        Status {
+            generation: self.generation,
+            shutting_down: self.shutdown.is_some(),
+            programs: names.into_iter().map(|name| self.program_status(name, now)).collect(),
+        }
+    }
+
+    /// One program.
+    pub fn program_status(&self, name: &ProgramName, now: Moment) -> ProgramStatus {
+        let spec = self.spec(name).map(AsRef::as_ref);
+        let slots = self.instances.get(name);
+        let instances: Vec<InstanceStatus> = slots
+            .into_iter()
+            .flatten()
+            .map(|(index, instance)| self.instance_status(&Slot::new(name.clone(), *index), instance, now))
+            .collect();
+        let wished = |index: u32| self.wish_of(&Slot::new(name.clone(), index)).is_run();
+        let running = instances.iter().any(|i| wished(i.slot.index) && i.phase != PhaseKind::Completed);
+        let completed = instances.iter().any(|i| wished(i.slot.index) && i.phase == PhaseKind::Completed);
+        let desired = match (running, completed) {
+            (true, _) => Desired::Running,
+            (false, true) => Desired::Completed,
+            (false, false) => Desired::Stopped,
+        };
+        ProgramStatus {
+            name: name.clone(),
+            desired,
+            phase: instances.iter().map(|i| i.phase).min().unwrap_or(PhaseKind::Stopped),
+            ready: u32::try_from(instances.iter().filter(|i| i.ready).count()).unwrap_or(u32::MAX),
+            wanted: match desired {
+                Desired::Stopped => 0,
+                Desired::Running | Desired::Completed => wanted_count(spec, self.overrides.get(name)),
+            },
+            flag: self.flag(name),
+            as_wanted: instances.iter().all(|i| i.settled == Settled::Good || self.is_running_as_wanted(i)),
+            instances,
+        }
+    }
+
+    fn is_running_as_wanted(&self, status: &InstanceStatus) -> bool {
+        matches!(status.settled, Settled::At(_)) && status.phase == PhaseKind::Running
+    }
+
+    /// What people must know of the program as a whole.
+    fn flag(&self, name: &ProgramName) -> Option<String> {
+        let instances = self.instances.get(name);
+        let failed = instances.into_iter().flatten().find_map(|(index, instance)| match &instance.trial {
+            Trial::Failed(why) => Some((index, why)),
+            Trial::None | Trial::Running => None,
+        });
+        if let Some((index, why)) = failed {
+            return Some(format!("replacing stopped at {name}.{index}: {why}; the others stay as they are"));
+        }
+        let scale = self.overrides.get(name)?.scale.as_ref()?;
+        Some(format!("scaled to {} by {} (the file says {})", scale.count, scale.by.who, scale.file_count))
+    }
+
+    fn instance_status(&self, slot: &Slot, instance: &Instance, now: Moment) -> InstanceStatus {
+        let run = instance.run();
+        let live = run.filter(|run| run.exit.is_none());
+        let numbered = self.spec(&slot.program).is_some_and(|spec| spec.instances.numbered());
+        let label = run.map_or_else(|| InstanceLabel::of(slot, numbered), |run| run.label.clone());
+        InstanceStatus {
+            slot: slot.clone(),
+            label,
+            phase: instance.kind(),
+            run: run.map(|run| run.id),
+            pid: live.and_then(|run| run.pid),
+            since: instance.since,
+            started_at: live.and_then(|run| run.started_at),
+            ready: matches!(instance.phase, Phase::Running(_)),
+            busy: live.filter(|run| run.spec.work.is_some()).map(|run| run.busy_since.is_some()),
+            busy_since: live.and_then(|run| run.busy_since),
+            restarts: instance.restarts,
+            last_exit: instance.last_exit,
+            next_start_at: match &instance.phase {
+                Phase::Backoff(at) => Some(*at),
+                Phase::Failed(at) => *at,
+                Phase::Stopped
+                | Phase::Completed
+                | Phase::Starting(_)
+                | Phase::Running(_)
+                | Phase::Draining(..)
+                | Phase::Stopping(..)
+                | Phase::Killing(_) => None,
+            },
+            adopted: run.is_some_and(|run| run.adopted),
+            reason: instance.reason(now),
+            settled: self.settled(slot, instance, now),
+        }
+    }
+
+    /// Whether a command that waits for this instance may stop waiting.
+    fn settled(&self, slot: &Slot, instance: &Instance, now: Moment) -> Settled {
+        let wish = self.wish_of(slot);
+        match (&instance.phase, &wish) {
+            (Phase::Starting(_) | Phase::Draining(..) | Phase::Stopping(..) | Phase::Killing(_), _) => {
+                Settled::Moving
+            }
+            (Phase::Running(_), Wish::Stop(_)) => Settled::Moving,
+            (Phase::Running(run), Wish::Run) => match (&instance.replace, run.started_at) {
+                (Some(_), _) if self.replacing_has_stopped(&slot.program) => Settled::Bad,
+                (Some(_), _) | (None, None) => Settled::Moving,
+                (None, Some(at)) if now.since(at) >= LIVED => Settled::Good,
+                (None, Some(at)) => Settled::At(at + LIVED),
+            },
+            (Phase::Failed(_) | Phase::Backoff(_), Wish::Run) => Settled::Bad,
+            (Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed, Wish::Stop(_)) => Settled::Moving,
+            (Phase::Completed, Wish::Run) => Settled::Good,
+            (Phase::Stopped, Wish::Stop(_)) => Settled::Good,
+            (Phase::Stopped, Wish::Run) => Settled::Moving,
+        }
+    }
+
+    fn replacing_has_stopped(&self, program: &ProgramName) -> bool {
+        let instances = self.instances.get(program);
+        instances.into_iter().flat_map(|all| all.values()).any(|i| matches!(i.trial, Trial::Failed(_)))
+    }
+}
+
+impl Instance {
+    /// Why it is in this phase, in one sentence that is true at `now`.
+    fn reason(&self, now: Moment) -> String {
+        let left = |at: Moment| humane(at.since(now));
+        match &self.phase {
+            Phase::Backoff(at) => format!("{}; next start in {}", self.why, left(*at)),
+            Phase::Failed(Some(at)) => format!("{}; one more try in {}", self.why, left(*at)),
+            Phase::Draining(run, _) => {
+                let busy = run.busy_since.map(|since| format!("busy for {}, ", humane(now.since(since))));
+                format!("{}stops when idle: {}", busy.unwrap_or_default(), self.why)
+            }
+            Phase::Stopping(run, StopStage::Asked { step, deadline }) => {
+                let asked = super::stop::step_text(&run.spec.stop, *step);
+                format!("{asked}, more follows in {}: {}", left(*deadline), self.why)
+            }
+            Phase::Stopping(_, StopStage::Sweeping { .. })
+            | Phase::Killing(_)
+            | Phase::Stopped
+            | Phase::Completed
+            | Phase::Failed(None)
+            | Phase::Starting(_)
+            | Phase::Running(_) => self.why.clone(),
+        }
+    }
+}
