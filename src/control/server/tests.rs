@@ -295,17 +295,26 @@ fn a_room_full_of_followers_leaves_a_seat_for_orders() {
 
 #[test]
 fn strangers_get_nothing_but_a_reason() {
-    // Whoever runs the test is neither root nor this user, nor in this group: only root is let in always.
+    use rustix::thread::set_thread_res_uid;
+    use std::os::unix::fs::PermissionsExt;
     let stage = Stage::with(Access { own_uid: u32::MAX - 1, group: Some(u32::MAX - 1) });
-    let answer = stage.client().get::<StatusDto>(&client::status(&[]), SOON);
-    if nix::unistd::geteuid().is_root() {
-        assert!(answer.is_ok());
-    } else {
-        assert!(
-            matches!(answer, Err(ClientError::Refused(error)) if error.error.kind == ErrorKind::NotPermitted)
-        );
-        assert!(stage.asked.lock().unwrap().is_empty());
-    }
+    let public = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(stage.folder.path(), public.clone()).unwrap();
+    std::fs::set_permissions(stage.socket(), public).unwrap();
+    let client = stage.client();
+    // The kernel asks the thread that connects who it is. Without root's rights it stays who it is, a stranger.
+    let asker = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65534);
+        if nix::unistd::geteuid().is_root() {
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        }
+        client.get::<StatusDto>(&client::status(&[]), SOON)
+    });
+    let answer = asker.join().unwrap();
+    assert!(
+        matches!(answer, Err(ClientError::Refused(error)) if error.error.kind == ErrorKind::NotPermitted)
+    );
+    assert!(stage.asked.lock().unwrap().is_empty());
 }
 
 #[test]
