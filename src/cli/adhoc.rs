@@ -20,15 +20,15 @@ programs:
 ";
 
 /// What a program can be given besides its command; all of it commented out.
-const MORE: &str = "\
-    # directory: /srv/app              # where it runs; default: the folder of this file
-    # user: nobody                     # whose rights it has; needs root
-    # environment: { LANG: C.UTF-8 }
-    # instances: 2                     # as NAME.1 and NAME.2
-    # restart: on-failure              # default: always, after growing pauses
-    # stop: { signal: INT, timeout: 1m }   # default: TERM, and KILL 30s later
-    # logs: { max_size: 50MiB }        # default: 20MiB, ten files, below the state folder
-";
+const MORE: &str = concat!(
+    "    # directory: /srv/app              # where it runs; default: the folder of this file\n",
+    "    # user: nobody                     # whose rights it has; needs root\n",
+    "    # environment: { LANG: C.UTF-8 }\n",
+    "    # instances: 2                     # as NAME.1 and NAME.2\n",
+    "    # restart: on-failure              # default: always, after growing pauses\n",
+    "    # stop: { signal: INT, timeout: 1m }   # default: TERM, and KILL 30s later\n",
+    "    # logs: { max_size: 50MiB }        # default: 20MiB, ten files, below the state folder\n",
+);
 
 /// The file of a bare `init`.
 pub(super) fn example() -> String {

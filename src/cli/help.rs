@@ -10,21 +10,28 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Set up", &["run"]),
 ];
 
+/// The options of every command, in little room; `sppm COMMAND --help` has them in full.
+const OPTIONS: &str = "\
+Options, before or after the command (sppm COMMAND --help says more):
+  -c, --config FILE  The configuration; else $SPPM_CONFIG, ./sppm.yaml, ~/.config/sppm/, /etc/sppm/
+      --json  --color auto|always|never  -q, --quiet  -v, --verbose  -h, --help  -V, --version";
+
 /// The parser with its help in groups.
 pub(super) fn command() -> clap::Command {
     let command = Cli::command();
-    let mut text = String::from("{about}\n\n{usage-heading} {usage}\n");
+    let mut text = String::from("{about}. {usage-heading} {usage}\n\n");
     for (title, verbs) in GROUPS {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "\n{title}:");
+        let _ = writeln!(text, "{title}:");
         for verb in verbs {
             let about = command.find_subcommand(verb).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "  {verb:<10} {about}");
+            let _ = writeln!(text, "  {verb:<9} {about}");
         }
     }
-    text.push_str("\nOptions:\n{options}\n\n`sppm COMMAND --help` says more about each.");
-    command.help_template(text).disable_help_subcommand(true)
+    text.push('\n');
+    text.push_str(OPTIONS);
+    command.override_usage("sppm [OPTIONS] COMMAND").help_template(text).disable_help_subcommand(true)
 }
 
 #[cfg(test)]
@@ -46,8 +53,12 @@ mod tests {
             );
         }
         assert!(shown.iter().all(|name| command.find_subcommand(name).is_some()));
+        for option in command.get_arguments() {
+            let name = format!("--{}", option.get_long().unwrap_or_default());
+            assert!(OPTIONS.contains(&name), "{name}");
+        }
         let help = self::command().render_help().to_string();
-        assert!(help.lines().count() <= 36, "{help}");
+        assert!(help.lines().count() <= 24, "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
     }
 
