@@ -1,3 +1,5 @@
+//! What can be typed. In: words. Out: one [`Command`] with its options. Never add here: a verb that does not work.
+
 use crate::control::wire::ScaleTo;
 use crate::model::Signal;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -54,7 +56,7 @@ pub(super) enum Command {
     /// Stop and start programs, one instance at a time
     Restart(Restart),
     /// Apply what changed in sppm.yaml; touch nothing else
-    #[command(alias = "apply")]
+    #[command(aliases = ["apply", "update"])]
     Reload(Reload),
     /// Stop all programs, then sppm itself
     #[command(alias = "down")]
@@ -70,16 +72,17 @@ pub(super) enum Command {
     #[command(alias = "tail")]
     Logs(Logs),
     /// Show what a reload would change
+    #[command(alias = "reread")]
     Diff,
     /// Write a first sppm.yaml
-    Init(Trailing),
+    Init(Init),
     /// Check sppm.yaml without using it
     #[command(aliases = ["config", "validate"])]
     Check,
     /// Print the JSON Schema of sppm.yaml
     Schema,
     /// Run sppm in the foreground (containers, systemd)
-    Run(Trailing),
+    Run(Run),
     /// `run`, or with -d `start`
     #[command(hide = true)]
     Up(Up),
@@ -244,14 +247,28 @@ impl std::str::FromStr for Lines {
     }
 }
 
-/// A command line of another program after `--`.
+/// Write a first sppm.yaml; never over one that is there.
 ///
-/// `sppm init -- CMD…` and `sppm run -- CMD…` take a program that is not in a file.
+/// With `-- CMD…`: for that program.
 #[derive(Debug, Args)]
-pub(super) struct Trailing {
+pub(super) struct Init {
     /// A program and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub(super) command: Vec<String>,
+}
+
+/// Run sppm in the foreground.
+///
+/// With `-- CMD…`: runs CMD without a file, its output on ours; when CMD cannot be kept running, sppm ends
+/// with exit code 1.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// A program and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub(super) command: Vec<String>,
+    /// Set by `sppm start`: nobody sits in front of it
+    #[arg(long, hide = true)]
+    pub(super) background: bool,
 }
 
 /// `up` and `up -d`.
@@ -265,9 +282,9 @@ pub(super) struct Up {
 /// What the keeper says to the supervisor.
 #[derive(Debug, Args)]
 pub(super) struct Supervise {
-    /// It runs in the foreground: its log goes to stderr too
+    /// Set by `sppm start`: nobody sits in front of it
     #[arg(long)]
-    pub(super) foreground: bool,
+    pub(super) background: bool,
 }
 
 /// What NAME may be.

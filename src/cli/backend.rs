@@ -9,8 +9,8 @@ use std::path::PathBuf;
 pub struct Options {
     /// The configuration, absolute as given.
     pub config: PathBuf,
-    /// It runs in the foreground.
-    pub foreground: bool,
+    /// Nobody sits in front of it: it was started by `sppm start`.
+    pub background: bool,
 }
 
 /// The machinery that the command sets in motion. `main` passes the real one in, tests a scripted one.

@@ -1,3 +1,5 @@
+//! Why a command ends early, and how that looks: `error: …`, `--> place`, `help: …`.
+
 use crate::control::client::ClientError;
 use crate::control::wire::{ErrorDto, ErrorKind};
 use anstyle::{AnsiColor, Style};

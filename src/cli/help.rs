@@ -1,3 +1,5 @@
+//! The first screen: every verb in its group. A test fails for a verb that is in none.
+
 use super::args::Cli;
 use clap::CommandFactory;
 use std::fmt::Write as _;

@@ -1,3 +1,5 @@
+//! Ctrl-C while something is waited for.
+
 use super::terminal::Terminal;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;

@@ -1,3 +1,5 @@
+//! What every command needs first: the configuration's path, its content, the supervisor's socket.
+
 use super::args::Global;
 use super::backend::Backend;
 use super::failure::Failure;
@@ -6,6 +8,7 @@ use crate::config::{self, Context, FindError, Loaded, Search, folders};
 use crate::control::client::{self, Client, ClientError};
 use crate::control::wire::{ErrorDto, ErrorKind, StatusDto};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,7 +88,8 @@ impl<'a> Session<'a> {
         let config = self.find().map_err(|error| not_found(&error, ErrorKind::NoSupervisor))?;
         let places = self.sockets(&config);
         for socket in &places {
-            if socket.symlink_metadata().is_err() {
+            // A folder that may not be entered holds somebody's socket, or none: the client finds out.
+            if socket.symlink_metadata().is_err_and(|error| error.kind() != io::ErrorKind::PermissionDenied) {
                 continue;
             }
             let client = Client::new(socket);

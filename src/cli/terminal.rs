@@ -1,3 +1,5 @@
+//! The only place of the command that writes: results to stdout, everything else to stderr, colours where they are seen.
+
 use super::args::{Global, When};
 use super::failure::{Failure, render};
 use anstream::{AutoStream, ColorChoice};

@@ -1,3 +1,5 @@
+//! The command line, and whole commands against a supervisor by script: requests and exit codes.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use super::args::{Cli, Command, Lines, scales, signal};

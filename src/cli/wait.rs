@@ -1,3 +1,5 @@
+//! Waiting for the end of an operation, across the death and return of the supervisor, with progress and a limit.
+
 use super::args::Waiting;
 use super::failure::Failure;
 use super::interrupt;

@@ -1,3 +1,5 @@
+//! `sppm check`: the check of a start and a reload, without either.
+
 use super::{DONE, Outcome};
 use crate::cli::render;
 use crate::cli::session::Session;

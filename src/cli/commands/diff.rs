@@ -1,3 +1,5 @@
+//! `sppm diff` and `sppm reload`: the same picture, without and with effect.
+
 use super::{DONE, Outcome};
 use crate::cli::failure::Failure;
 use crate::cli::render;

@@ -1,3 +1,5 @@
+//! `sppm init`: a first sppm.yaml.
+
 use super::{DONE, Outcome};
 use crate::cli::adhoc::{self, AdHoc};
 use crate::cli::failure::Failure;

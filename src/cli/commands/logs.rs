@@ -1,3 +1,5 @@
+//! `sppm logs`: history, then new lines, across restarts of the supervisor too.
+
 use super::{DONE, Outcome};
 use crate::cli::args::Logs;
 use crate::cli::failure::Failure;

@@ -49,14 +49,14 @@ pub(super) fn execute(session: &Session<'_>, command: &Command) -> Outcome {
         Command::Init(args) => init::init(session, &args.command),
         Command::Check => check::check(session),
         Command::Schema => schema::schema(session),
-        Command::Run(args) => run::run(session, &args.command),
+        Command::Run(args) => run::run(session, &args.command, args.background),
         Command::Up(args) if args.detach => {
             start::start(session, &[], &Waiting { no_wait: false, timeout: None })
         }
-        Command::Up(_) => run::run(session, &[]),
+        Command::Up(_) => run::run(session, &[], false),
         Command::Kill(args) => signal::send(session, &args.names, args.signal),
         Command::Supervise(args) => {
-            let options = Options { config: session.config()?, foreground: args.foreground };
+            let options = Options { config: session.config()?, background: args.background };
             Ok(session.backend.supervise(&options))
         }
     }

@@ -1,3 +1,5 @@
+//! `sppm restart`.
+
 use super::{Outcome, follow_through, order, show, subject};
 use crate::cli::args::Restart;
 use crate::cli::session::Session;

@@ -1,3 +1,5 @@
+//! `sppm run`: the file in the foreground, or one program without a file.
+
 use super::Outcome;
 use crate::cli::adhoc::AdHoc;
 use crate::cli::backend::Options;
@@ -11,14 +13,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Runs in the foreground: the file, or one program without a file.
-pub(super) fn run(session: &Session<'_>, command: &[String]) -> Outcome {
+pub(super) fn run(session: &Session<'_>, command: &[String], background: bool) -> Outcome {
     let config = match command.is_empty() {
         true => session.config()?,
         false => generate(session, command)?,
     };
-    // The file is checked here first: its problems appear in colour, and nothing has been started yet.
-    session.load(&config)?;
-    Ok(session.backend.run_foreground(&Options { config, foreground: true }))
+    if !background {
+        // The file is checked here first: its problems appear in colour, and nothing has been started yet.
+        session.load(&config)?;
+    }
+    Ok(session.backend.run_foreground(&Options { config, background }))
 }
 
 /// Writes a configuration for one program into a private folder of its own.

@@ -1,3 +1,5 @@
+//! `sppm scale`.
+
 use super::{DONE, Outcome, follow_through, order, show};
 use crate::cli::args::{self, Scale};
 use crate::cli::failure::Failure;

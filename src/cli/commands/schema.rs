@@ -1,3 +1,5 @@
+//! `sppm schema`.
+
 use super::{DONE, Outcome};
 use crate::cli::session::Session;
 use crate::config;

@@ -1,3 +1,5 @@
+//! `sppm shutdown`: returns when supervisor and keeper are gone.
+
 use super::{DONE, Outcome, order};
 use crate::cli::args::Shutdown;
 use crate::cli::session::{PATIENCE, Session};

@@ -1,3 +1,5 @@
+//! `sppm signal` and `sppm kill -s`.
+
 use super::{DONE, Outcome, order, subject};
 use crate::cli::args;
 use crate::cli::failure::Failure;

@@ -1,3 +1,5 @@
+//! `sppm start`: asks the supervisor that runs, or starts one and waits for its programs.
+
 use super::{DONE, Outcome, Report, follow_through, no_supervisor, order, show, subject};
 use crate::cli::args::Waiting;
 use crate::cli::backend::Options;
@@ -34,7 +36,7 @@ fn boot(session: &Session<'_>, config: PathBuf, names: &[String], waiting: &Wait
     if !session.terminal.json && !session.terminal.quiet {
         session.terminal.error_text(&warnings);
     }
-    session.backend.start_background(&Options { config, foreground: false }).map_err(Failure::Error)?;
+    session.backend.start_background(&Options { config, background: true }).map_err(Failure::Error)?;
     let client = session.client()?;
     if !names.is_empty() {
         order(&client, "/v1/start", &serde_json::json!({ "names": names }), true)?;

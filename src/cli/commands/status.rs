@@ -1,3 +1,5 @@
+//! `sppm status`: overview, detail, JSON; exit code 3 where something is not as wanted.
+
 use super::{DONE, Outcome};
 use crate::cli::render;
 use crate::cli::session::{PATIENCE, Session};

@@ -1,3 +1,5 @@
+//! `sppm stop`: and what that means from now on.
+
 use super::{Outcome, follow_through, order, show, subject};
 use crate::cli::args::Stop;
 use crate::cli::render::visible;

@@ -1,3 +1,5 @@
+//! What a reload changes, a line for each program.
+
 use super::visible;
 use crate::control::wire::{ChangeDto, ChangeKind, DiffDto};
 use anstyle::{AnsiColor, Style};

@@ -1,3 +1,5 @@
+//! How an operation went.
+
 use super::visible;
 use crate::control::wire::{SettleDto, SettledWord};
 

@@ -1,3 +1,5 @@
+//! Status as a table, and one program in detail.
+
 use super::table::{Cell, table};
 use super::{phase_style, visible};
 use crate::control::wire::{InstanceDto, ProgramDto, StatusDto, SupervisorDto};

@@ -1,3 +1,5 @@
+//! Aligned columns.
+
 use anstyle::Style;
 
 /// A cell: text and how it looks.

@@ -1,3 +1,5 @@
+//! Text of others, harmless on a terminal.
+
 use std::fmt::Write as _;
 
 /// Text of others with everything that a terminal would obey made visible: `^[` for escape, `<U+202E>` for

@@ -1,3 +1,5 @@
+//! The client against servers that cut off, lie and fall silent.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use super::http::{Body, Framing, Head};

@@ -1,3 +1,5 @@
+//! Who may use the socket. In: peer credentials. Out: a verdict. The only look outside is at the group database.
+
 use crate::control::request::Peer;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 use std::ffi::CString;

@@ -1,3 +1,5 @@
+//! The server and the client against each other over a real socket, with a supervisor by script.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The one form of all errors, and which exit code and HTTP status go with each kind.
+
 use serde::{Deserialize, Serialize};
 
 /// Every answer that is not a success: `{"error": {…}}`.

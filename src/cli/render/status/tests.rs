@@ -1,3 +1,5 @@
+//! Status as people and as programs see it.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
