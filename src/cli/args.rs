@@ -18,9 +18,9 @@ pub(super) struct Cli {
 
 /// Options of every command, before or after the verb.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options")]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
-    /// The configuration [default: $SPPM_CONFIG, ./sppm.yaml, ~/.config/sppm/, /etc/sppm/]
+    /// The configuration; else $SPPM_CONFIG, ./sppm.yaml, ~/.config/sppm/, /etc/sppm/
     #[arg(short, long, global = true, value_name = "FILE", hide_env = true)]
     pub(super) config: Option<PathBuf>,
     /// Print JSON; errors too, on stderr
@@ -49,39 +49,28 @@ pub(super) enum When {
 /// The verbs. `super::help` groups them; a test fails for one that it forgets.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Start programs, and sppm itself if it does not run yet
     Start(Start),
-    /// Stop programs and keep them stopped
     Stop(Stop),
-    /// Stop and start programs, one instance at a time
     Restart(Restart),
-    /// Apply what changed in sppm.yaml; touch nothing else
     #[command(aliases = ["apply", "update"])]
     Reload(Reload),
-    /// Stop all programs, then sppm itself
     #[command(alias = "down")]
     Shutdown(Shutdown),
-    /// Change how many instances run: web=3, web=+1
     Scale(Scale),
-    /// Send a signal: signal web HUP
     Signal(SendSignal),
-    /// Show what runs and why
     #[command(aliases = ["ps", "ls", "list"])]
     Status(Names),
-    /// Show what programs print
     #[command(alias = "tail")]
     Logs(Logs),
     /// Show what a reload would change
     #[command(alias = "reread")]
     Diff,
-    /// Write a first sppm.yaml
     Init(Init),
     /// Check sppm.yaml without using it
     #[command(aliases = ["config", "validate"])]
     Check,
     /// Print the JSON Schema of sppm.yaml
     Schema,
-    /// Run sppm in the foreground (containers, systemd)
     Run(Run),
     /// `run`, or with -d `start`
     #[command(hide = true)]
@@ -115,6 +104,7 @@ pub(super) struct Waiting {
 #[command(after_help = NAMES)]
 pub(super) struct Start {
     /// Programs to start
+    #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
     #[command(flatten)]
     pub(super) waiting: Waiting,
@@ -128,6 +118,7 @@ pub(super) struct Start {
 #[command(after_help = NAMES)]
 pub(super) struct Stop {
     /// Programs to stop
+    #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
     /// Kill at once: no waiting for a task's end, no grace
     #[arg(long)]
@@ -144,7 +135,7 @@ pub(super) struct Stop {
 #[command(after_help = NAMES)]
 pub(super) struct Restart {
     /// Programs to restart
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "NAME")]
     pub(super) names: Vec<String>,
     /// Kill at once: no waiting for a task's end, no grace
     #[arg(long)]
@@ -174,8 +165,9 @@ pub(super) struct Shutdown {
     pub(super) waiting: Waiting,
 }
 
-/// Change how many instances run, until `instances` changes in the file.
+/// Change how many instances run: web=3, web=+1.
 ///
+/// It lasts until `instances` changes in the file, or until a bare `sppm start`.
 /// Examples: `sppm scale web=3`, `sppm scale web 3`, `sppm scale web=+1`, `sppm scale web -1`.
 #[derive(Debug, Args)]
 pub(super) struct Scale {
@@ -186,9 +178,9 @@ pub(super) struct Scale {
     pub(super) waiting: Waiting,
 }
 
-/// Send a signal to the main process of programs.
+/// Send a signal: signal web HUP.
 ///
-/// Examples: `sppm signal web HUP`, `sppm signal HUP web`, `sppm signal @batch 10`.
+/// The main process of each instance gets it. Examples: `sppm signal web HUP`, `sppm signal HUP web`, `sppm signal @batch 10`.
 #[derive(Debug, Args)]
 #[command(after_help = NAMES)]
 pub(super) struct SendSignal {
@@ -204,7 +196,7 @@ pub(super) struct Kill {
     #[arg(short, long, default_value = "TERM")]
     pub(super) signal: Signal,
     /// Programs
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "NAME")]
     pub(super) names: Vec<String>,
 }
 
@@ -215,14 +207,18 @@ pub(super) struct Kill {
 #[command(after_help = NAMES)]
 pub(super) struct Names {
     /// Programs to show
+    #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
 }
 
-/// Show what programs print. Without NAME: all of them, each line with its program's name.
+/// Show what programs print.
+///
+/// Without NAME: all of them, each line with its program's name.
 #[derive(Debug, Args)]
 #[command(after_help = NAMES)]
 pub(super) struct Logs {
     /// Programs to show
+    #[arg(value_name = "NAME")]
     pub(super) names: Vec<String>,
     /// Go on with new lines, over rotations and restarts
     #[arg(short, long)]
@@ -247,9 +243,9 @@ impl std::str::FromStr for Lines {
     }
 }
 
-/// Write a first sppm.yaml; never over one that is there.
+/// Write a first sppm.yaml.
 ///
-/// With `-- CMD…`: for that program.
+/// Never over one that is there. With `-- CMD…`: for that program.
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// A program and its arguments
@@ -257,7 +253,7 @@ pub(super) struct Init {
     pub(super) command: Vec<String>,
 }
 
-/// Run sppm in the foreground.
+/// Run sppm in the foreground (containers, systemd).
 ///
 /// With `-- CMD…`: runs CMD without a file, its output on ours; when CMD cannot be kept running, sppm ends
 /// with exit code 1.

@@ -79,7 +79,7 @@ pub(super) fn render(error: &ErrorDto) -> String {
     let mut text = format!("{red}error{red:#}: {}\n", body.message);
     let bold = Style::new().bold();
     // Writing to a String cannot fail.
-    if let Some(place) = &body.place {
+    for place in body.place.iter().flat_map(|places| places.lines()) {
         let _ = writeln!(text, "  {bold}-->{bold:#} {place}");
     }
     if let Some(help) = &body.help {

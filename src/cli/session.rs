@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
         }
         let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
         Err(ErrorDto::new(ErrorKind::NoSupervisor, format!("no supervisor runs for {}", config.display()))
-            .with_place(looked.join("\n  --> "))
+            .with_place(looked.join("\n"))
             .with_help("sppm start")
             .into())
     }
@@ -140,12 +140,10 @@ fn not_found(error: &FindError, nowhere: ErrorKind) -> Failure {
         FindError::Nowhere { looked } => {
             let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
             ErrorDto::new(nowhere, "there is no sppm.yaml here")
-                .with_place(looked.join("\n  --> "))
+                .with_place(looked.join("\n"))
                 .with_help("`sppm init` writes one; `-c FILE` names another")
                 .into()
         }
-        FindError::Both { .. } => ErrorDto::new(ErrorKind::ConfigInvalid, error.to_string())
-            .with_help("remove one, or say which with -c FILE")
-            .into(),
+        FindError::Both { .. } => Failure::new(ErrorKind::ConfigInvalid, error.to_string()),
     }
 }

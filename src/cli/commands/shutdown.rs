@@ -31,7 +31,6 @@ pub(super) fn shutdown(session: &Session<'_>, args: &Shutdown) -> Outcome {
 
 /// A handle on the keeper, so that we return when it is gone too and `sppm start` finds a free place.
 fn keeper(client: &Client) -> Option<OwnedFd> {
-    // A name that cannot exist: only the supervisor's own part is wanted. Its refusal is as good as none.
     let answer: Result<StatusDto, ClientError> = client.get(&status(&[]), PATIENCE);
     let pid = i32::try_from(answer.ok()?.supervisor.keeper_pid).ok().and_then(Pid::from_raw)?;
     pidfd_open(pid, PidfdFlags::empty()).ok()

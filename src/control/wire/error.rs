@@ -20,7 +20,7 @@ pub struct ErrorBody {
     pub help: Option<String>,
     /// What the command exits with.
     pub exit_code: u8,
-    /// Where: a file, a socket, `/srv/sppm.yaml (12 programs)`.
+    /// Where, a place a line: a file, a socket, `/srv/sppm.yaml (12 programs)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// Problems of a configuration, rendered without colour; shown instead of message and place.
