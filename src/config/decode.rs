@@ -153,11 +153,12 @@ pub(super) struct Decoder<'a> {
     findings: Vec<Finding>,
     more: usize,
     visits: usize,
+    hints: Vec<String>,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(environment: &'a BTreeMap<String, String>) -> Self {
-        Self { environment, path: String::new(), findings: Vec::new(), more: 0, visits: 0 }
+        Self { environment, path: String::new(), findings: Vec::new(), more: 0, visits: 0, hints: Vec::new() }
     }
 
     /// Goes one key deeper; what it gives is for [`Self::leave`].
@@ -310,21 +311,25 @@ impl<'a> Decoder<'a> {
         self.path = path;
     }
 
-    /// How many findings there are: a mark for [`Self::hinted_since`].
-    pub(super) fn mark(&self) -> usize {
-        self.findings.len()
+    /// Remembers what an unknown key was probably meant to be, so that this is not also called missing.
+    pub(super) fn hint(&mut self, help: &str) {
+        self.hints.push(help.to_owned());
     }
 
-    /// Whether an unknown key since `mark` was probably meant to be `key`: then `key` is not also missing.
+    /// How many hints there are: a mark for [`Self::hinted_since`].
+    pub(super) fn mark(&self) -> usize {
+        self.hints.len()
+    }
+
+    /// Whether an unknown key since `mark` was probably meant to be `key`.
     pub(super) fn hinted_since(&self, mark: usize, key: &str) -> bool {
         let word = format!("`{key}");
-        self.findings[mark.min(self.findings.len())..].iter().any(|finding| {
-            finding.kind == ProblemKind::UnknownKey
-                && finding
-                    .help
-                    .as_ref()
-                    .is_some_and(|help| !help.starts_with("accepted") && help.contains(&word))
-        })
+        self.hints[mark.min(self.hints.len())..].iter().any(|help| help.contains(&word))
+    }
+
+    /// Forgets the hints since `mark`.
+    pub(super) fn forget_hints(&mut self, mark: usize) {
+        self.hints.truncate(mark);
     }
 
     /// Whether an error was found so far.

@@ -131,6 +131,6 @@ mod tests {
             assert!(variables.is_empty() && bad.len() == 1, "{line}");
         }
         let (variables, bad) = parse("# c\n\nA=1\nbad\nB=2");
-        assert_eq!((variables.len(), bad[0].span.clone()), (2, 10..13));
+        assert_eq!((variables.len(), bad[0].span.clone()), (2, 9..12));
     }
 }

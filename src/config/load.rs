@@ -196,6 +196,7 @@ impl Loader<'_> {
         };
         let section = section.complete(here.built_in);
         self.something_to_run(&section, key_at, mark);
+        self.cx.forget_hints(mark);
         let variables = self.variables(name, &section, here.folders);
         let scene = Scene {
             context: self.context,

@@ -70,3 +70,6 @@ pub fn load(context: &Context<'_>, sources: &dyn Sources) -> Result<Loaded, Prob
 pub fn schema() -> String {
     schema::schema()
 }
+
+#[cfg(test)]
+mod tests;

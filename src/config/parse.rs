@@ -284,7 +284,7 @@ impl<'t> Builder<'t> {
             at: self.tree.at((offset, offset + 1)),
             path: self.path(),
             message: format!("this is not valid YAML: {info}"),
-            help: tab.then(|| "YAML is indented with spaces: replace the tab".to_owned()),
+            help: syntax_help(tab, line, rest),
             first: None,
         }
     }
@@ -400,6 +400,15 @@ impl<'t> Builder<'t> {
             Some("write `<<: *name` for an anchor on a map"),
         )
     }
+}
+
+/// What is probably wrong with a line that is no YAML.
+fn syntax_help(tab: bool, before: &str, after: &str) -> Option<String> {
+    if tab {
+        return Some("YAML is indented with spaces: replace the tab".to_owned());
+    }
+    let flow = before.contains("${") || after.contains("${");
+    flow.then(|| "inside of `{…}` and `[…]`, a `${…}` needs quotes around it".to_owned())
 }
 
 /// The byte offset of a marker that has none of its own: the parser counts characters then.

@@ -152,9 +152,9 @@ mod tests {
     fn places_count_lines_and_characters_from_one() {
         let mut files = Files::new(Path::new("/w/a.yaml"));
         let file = files.add(Path::new("/w/d/b.yaml"), "\u{feff}ä: 1\r\nb: ö x\n".to_owned(), Shown::Lines);
-        let spot = files.spot(At { file, start: 9, end: 10 });
+        let spot = files.spot(At { file, start: 10, end: 11 });
         assert_eq!((spot.line, spot.column, spot.shown.as_str()), (Some(2), 1, "d/b.yaml"));
-        let spot = files.spot(At { file, start: 15, end: 16 });
+        let spot = files.spot(At { file, start: 16, end: 17 });
         assert_eq!((spot.line, spot.column), (Some(2), 6));
         let spot = files.spot(At { file, start: 3, end: 5 });
         let excerpt = spot.excerpt.as_ref().map(|e| (e.line.as_str(), e.marked.clone()));

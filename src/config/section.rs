@@ -83,8 +83,9 @@ fn unknown<S: Section>(key: &str, at: At, cx: &mut Decoder<'_>) {
         cx.error(ProblemKind::NotInThisVersion, at, message, help);
         return;
     }
-    let help = words::suggest(S::NAME, S::KEYS, key)
-        .unwrap_or_else(|| format!("accepted are {}", words::list(S::KEYS)));
+    let meant = words::suggest(S::NAME, S::KEYS, key);
+    meant.iter().for_each(|help| cx.hint(help));
+    let help = meant.unwrap_or_else(|| format!("accepted are {}", words::list(S::KEYS)));
     cx.error(ProblemKind::UnknownKey, at, format!("there is no key {}", quoted(key)), Some(help));
 }
 

@@ -89,6 +89,7 @@ const NEIGHBOURS: &[(&str, &[&str], &str)] = &[
     ("Program", &["auto_start", "start"], "autostart"),
     ("Program", &["disabled", "disable"], "enabled"),
     ("Program", &["order", "weight"], "priority"),
+    ("Program", &["name", "id"], "a program's name is its key under `programs`"),
     (
         "Program",
         &["max_memory_restart", "max_requests"],
@@ -156,15 +157,19 @@ pub(super) fn suggest(section: &str, keys: &[&str], word: &str) -> Option<String
         |words: &[&str]| words.iter().any(|known| *known == plain || known.replace('_', "") == squeezed);
     if let Some((_, _, mend)) = NEIGHBOURS.iter().find(|(place, words, _)| *place == section && knows(words))
     {
-        return Some(match mend.contains(' ') && !mend.contains(": ") || mend.contains('`') {
-            true => (*mend).to_owned(),
-            false => format!("here that is `{mend}`"),
+        return Some(match is_key(mend) {
+            true => format!("here that is `{mend}`"),
+            false => (*mend).to_owned(),
         });
     }
-    if let Some(key) = nearest(&plain, keys.iter().copied()) {
-        return Some(format!("did you mean `{key}`?"));
-    }
-    elsewhere(section, &plain)
+    let near = || nearest(&plain, keys.iter().copied()).map(|key| format!("did you mean `{key}`?"));
+    elsewhere(section, &plain).or_else(near)
+}
+
+/// `stop.scope: group` is a key, a sentence is not.
+fn is_key(mend: &str) -> bool {
+    let plain = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.');
+    mend.split(": ").all(plain)
 }
 
 /// The accepted word that is nearest to `word`, if one is near.
@@ -270,7 +275,7 @@ mod tests {
             for word in *words {
                 assert!(!keys(section).contains(word), "{word} is a key of {section}");
             }
-            if !mend.contains('`') {
+            if is_key(mend) {
                 let last = mend.split(": ").next().unwrap().rsplit('.').next().unwrap();
                 assert!(KEYS_BY_PLACE.iter().any(|(_, _, keys)| keys.contains(&last)), "{mend}");
             }
