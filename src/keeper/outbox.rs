@@ -3,11 +3,16 @@
 
 use super::link::SignalOrigin;
 use super::table::Serial;
-use crate::model::Signal;
+use crate::model::{Moment, Signal};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Answers and signals that wait at once; a supervisor that floods us with claims and reads nothing loses the rest.
 const MAX_LOOSE: usize = 64;
+
+/// A supervisor that died this soon after a signal was sent to it may not have acted on it: the next gets it again. Twice is
+/// better than never.
+const MAY_BE_LOST: Duration = Duration::from_secs(1);
 
 /// One thing to tell.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub(super) struct Outbox {
     table_due: bool,
     loose: usize,
     strangers: bool,
+    /// Signals that were sent lately.
+    sent: VecDeque<(Moment, Signal, SignalOrigin)>,
 }
 
 impl Outbox {
@@ -43,6 +50,16 @@ impl Outbox {
         self.greeting.clear();
         self.greeting.push_back(Item::Hello);
         self.table_due = true;
+    }
+
+    /// The supervisor has ended: signals that it may not have acted on are to be told again.
+    pub(super) fn recall(&mut self, now: Moment) {
+        for (at, signal, origin) in std::mem::take(&mut self.sent).into_iter().rev() {
+            if now.since(at) < MAY_BE_LOST && self.loose < MAX_LOOSE {
+                self.news.push_front(Item::Signal { signal, origin });
+                self.loose += 1;
+            }
+        }
     }
 
     pub(super) fn table_due(&self) -> bool {
@@ -84,13 +101,20 @@ impl Outbox {
     }
 
     /// What comes next was told, or need not be.
-    pub(super) fn done(&mut self) {
+    pub(super) fn done(&mut self, now: Moment) {
         if self.greeting.pop_front().is_some() {
             return;
         }
         match self.news.pop_front() {
             Some(Item::Run(_)) | None => {}
             Some(Item::Strangers) => self.strangers = false,
+            Some(Item::Signal { signal, origin }) => {
+                self.loose = self.loose.saturating_sub(1);
+                self.sent.push_back((now, signal, origin));
+                if self.sent.len() > MAX_LOOSE {
+                    self.sent.pop_front();
+                }
+            }
             Some(_) => self.loose = self.loose.saturating_sub(1),
         }
     }

@@ -127,6 +127,7 @@ impl Keeper {
         };
         // What it had ordered counts, whatever became of it.
         self.read_last_orders();
+        self.outbox.recall(clock::now());
         let Some(supervisor) = self.supervisor.take() else { return };
         self.poller.remove(&supervisor.pidfd);
         if let Some(line) = &supervisor.line {

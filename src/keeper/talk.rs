@@ -190,7 +190,7 @@ impl Keeper {
             })
         });
         if !more {
-            self.outbox.done();
+            self.outbox.done(clock::now());
         }
     }
 

@@ -28,7 +28,7 @@ pub fn exits_are_told_in_order_and_pinned_until_release() {
     supervisor.send(&Order::Release { run: order.run }); // unknown by now: ignored
 
     // The same run is never started twice.
-    let order = shell("read x");
+    let order = shell("exec sleep 1000");
     supervisor.launch(&order);
     supervisor.send(&Order::Launch(Box::new(order)));
     supervisor.expect_silence();
@@ -48,7 +48,7 @@ fn failure(order: &LaunchOrder, rig: &Rig) -> (LaunchStage, i32, String) {
     until("no zombie is left of it", || rig.zombies() == 0);
     supervisor.send(&Order::Release { run: order.run });
     let attempt = Attempt {
-        program: order.argv[0].to_str().ok(),
+        program: None,
         candidates: &order.candidates,
         directory: Some(&order.directory),
         user: None,
@@ -244,8 +244,10 @@ pub fn the_path_is_searched_as_execvp_does() {
     let closed = rig.dir.path().join("closed");
     fs::write(&closed, "x").unwrap();
     let closed = c(closed.to_str().unwrap());
-    let order =
-        LaunchOrder { candidates: vec![c("/no/where/sh"), closed.clone(), c("/bin/sh")], ..shell("read x") };
+    let order = LaunchOrder {
+        candidates: vec![c("/no/where/sh"), closed.clone(), c("/bin/sh")],
+        ..shell("exec sleep 1000")
+    };
     let (_, fds) = supervisor.launch(&order);
     pidfd::send_signal(&fds.pidfd, Signal::TERM).unwrap();
     wait_for(&fds.pidfd, "its end");
@@ -256,6 +258,6 @@ pub fn the_path_is_searched_as_execvp_does() {
     assert_eq!(supervisor.news().stage, Stage::Forked);
     let Stage::Failed { errno, path, .. } = supervisor.news().stage else { panic!("it ran") };
     assert_eq!((errno, path.unwrap().to_str()), (libc::EACCES, closed.to_str().ok()));
-    let order = LaunchOrder { output: Output::Merged, ..shell("echo ready; read x") };
+    let order = LaunchOrder { output: Output::Merged, ..shell("echo ready; exec sleep 1000") };
     assert_eq!(read_line(&supervisor.launch(&order).1.stdout), "ready");
 }

@@ -113,7 +113,7 @@ pub fn a_supervisor_that_reads_nothing_costs_nothing() {
     for order in &orders {
         supervisor.send(&Order::Launch(Box::new(order.clone())));
     }
-    pidfd::send_signal(&keeper, Signal::USR1).unwrap();
+    pidfd::send_signal(&keeper, Signal::HUP).unwrap();
     let (mut exits, mut signals) = (0, 0);
     while exits < 300 || signals < 1 {
         match supervisor.receive() {

@@ -26,7 +26,7 @@ pub fn daemons_are_found_and_killed() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let order = shell(FAMILY);
-    let bystander = shell("read x");
+    let bystander = shell("exec sleep 1000");
     let (other, _) = supervisor.launch(&bystander);
     let (pid, fds) = supervisor.launch(&order);
     let family = pids_until_up(&fds.stdout);
