@@ -1,5 +1,6 @@
 //! sppm: a declarative process supervisor for Linux.
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;

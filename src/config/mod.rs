@@ -1,14 +1,29 @@
 //! From the text of `sppm.yaml` to a [`Plan`](crate::model::Plan), or to all that is wrong with it.
 //!
 //! In: the path, the environment and a way to read files ([`Sources`]). Out: [`Loaded`] or [`Problems`].
+//! Start reading at `load`; `document` has every key.
 //! Pure: the same input gives the same output, and nothing else is looked at. Never add here: reading files,
 //! the environment or the clock; starting anything.
 
+mod decode;
+mod document;
+mod env_file;
 mod find;
 pub mod folders;
+mod interpolate;
+mod load;
+mod parse;
+mod placeholders;
+mod position;
 mod problem;
 mod render;
+mod resolve;
+mod schema;
+mod section;
 mod sources;
+mod tree;
+mod values;
+mod words;
 
 pub use find::{FindError, Search, absolute, find};
 pub use problem::{Excerpt, Problem, ProblemKind, Problems, Related, Severity, Spot, Watched};
@@ -48,29 +63,13 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn load(context: &Context<'_>, sources: &dyn Sources) -> Result<Loaded, Problems> {
-    let read = sources.read(context.path);
-    let message = read.err().map(|error| error.to_string()).unwrap_or_default();
-    let spot = Spot {
-        file: context.path.to_owned(),
-        shown: problem::shown(context.path, context.path),
-        line: None,
-        column: 1,
-        span: 0..0,
-        excerpt: None,
-    };
-    let problem = Problem {
-        severity: Severity::Error,
-        kind: ProblemKind::Source,
-        spot,
-        key_path: String::new(),
-        message,
-        help: None,
-        related: None,
-    };
-    Err(Problems { list: vec![problem], more: 0, watched: Watched::default() })
+    load::load(context, sources)
 }
 
 /// The JSON Schema (draft-07) of `sppm.yaml`, pretty, with a final newline.
 pub fn schema() -> String {
-    String::from("{}\n")
+    schema::schema()
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,10 +52,12 @@ impl Link {
     /// # Errors
     /// EMFILE: no descriptor was free for those of the report, which is lost. EBADMSG: not a report.
     pub fn receive(&self) -> io::Result<Option<Report>> {
-        let packet = match packet::receive(self.socket.as_fd(), Waiting::Allowed) {
-            Ok(packet) => packet,
-            Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => return Ok(None),
-            Err(error) => return Err(error),
+        let packet = loop {
+            match packet::receive(self.socket.as_fd(), Waiting::Allowed) {
+                // The keeper died with orders unread. Told once; what it had reported comes with the next reads.
+                Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
+                received => break received?,
+            }
         };
         if packet.bytes.is_empty() {
             return Ok(None);

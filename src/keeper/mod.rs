@@ -7,11 +7,24 @@
 //! Never add here: YAML, HTTP, threads, user names, restart policy of programs, anything that can panic, a
 //! table without a bound. A fault here ends every program's parent; a fault in the supervisor ends nothing.
 
+mod children;
+mod claim;
+mod crashes;
+mod launch;
 pub mod link;
 mod order;
 mod order_frames;
+mod outbox;
+mod poller;
 mod report;
 mod report_frames;
+mod say;
+mod state;
+mod strangers;
+mod supervisor;
+mod supervisor_life;
+mod table;
+mod talk;
 mod wire;
 
 use std::ffi::OsString;
@@ -23,8 +36,15 @@ pub struct KeeperOptions {
     pub supervisor_argv: Vec<OsString>,
 }
 
-/// Turns this process, which must have one thread, into the keeper. Returns its exit code.
+/// Turns this process, which must have one thread, into the keeper. Returns its exit code: the supervisor's goodbye, or the exit
+/// code of a first supervisor that ended before it was ready (78: invalid configuration), or 70, 71 when none can be had.
 pub fn run(options: &KeeperOptions) -> i32 {
-    let _ = options;
-    70
+    match state::Keeper::new(options) {
+        Ok(keeper) => keeper.live(),
+        Err(error) => {
+            say::say(&format!("cannot start: {error}"));
+            // sysexits(3) EX_OSERR.
+            71
+        }
+    }
 }

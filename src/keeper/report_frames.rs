@@ -8,10 +8,41 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// The bytes of a report, and the descriptors that go with them.
-pub(super) fn encode(report: &Report) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
+/// A packet to be sent.
+pub(super) type Outgoing<'a> = (Vec<u8>, Vec<BorrowedFd<'a>>);
+
+/// A process's news; `fds` on the first mention.
+pub(super) fn process<'a>(
+    run: RunId,
+    tag: &[u8],
+    pid: u32,
+    stage: &Stage,
+    fds: Option<&'a ProcessFds>,
+) -> Outgoing<'a> {
     let mut out = Writer::default();
     let mut beside = Vec::new();
+    out.u8(2);
+    encode_process(&mut out, run, tag, pid, stage);
+    // 0: none, 1: pidfd and stdout, 2: stderr too.
+    out.u8(fds.map_or(0, |fds| 1 + u8::from(fds.stderr.is_some())));
+    if let Some(ProcessFds { pidfd, stdout, stderr }) = fds {
+        beside.extend([pidfd.as_fd(), stdout.as_fd()]);
+        beside.extend(stderr.as_ref().map(AsFd::as_fd));
+    }
+    (out.into_bytes(), beside)
+}
+
+/// A held descriptor.
+pub(super) fn held<'a>(name: &str, fd: &'a OwnedFd) -> Outgoing<'a> {
+    let mut out = Writer::default();
+    out.u8(3);
+    out.bytes(name.as_bytes());
+    (out.into_bytes(), vec![fd.as_fd()])
+}
+
+/// Any report.
+pub(super) fn encode(report: &Report) -> Outgoing<'_> {
+    let mut out = Writer::default();
     match report {
         Report::Hello { supervisors_before, fresh_state } => {
             out.u8(1);
@@ -19,20 +50,9 @@ pub(super) fn encode(report: &Report) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
             out.u8(u8::from(*fresh_state));
         }
         Report::Process { run, tag, pid, stage, fds } => {
-            out.u8(2);
-            encode_process(&mut out, *run, tag, *pid, stage);
-            // 0: none, 1: pidfd and stdout, 2: stderr too.
-            out.u8(fds.as_ref().map_or(0, |fds| 1 + u8::from(fds.stderr.is_some())));
-            if let Some(ProcessFds { pidfd, stdout, stderr }) = fds {
-                beside.extend([pidfd.as_fd(), stdout.as_fd()]);
-                beside.extend(stderr.as_ref().map(AsFd::as_fd));
-            }
+            return process(*run, tag, *pid, stage, fds.as_ref());
         }
-        Report::Held { name, fd } => {
-            out.u8(3);
-            out.bytes(name.as_bytes());
-            beside.push(fd.as_fd());
-        }
+        Report::Held { name, fd } => return held(name, fd),
         Report::TableEnd => out.u8(4),
         Report::Claimed => out.u8(5),
         Report::ClaimRefused { holder, message } => {
@@ -55,7 +75,7 @@ pub(super) fn encode(report: &Report) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         Report::Strangers => out.u8(8),
         Report::Ping => out.u8(9),
     }
-    (out.into_bytes(), beside)
+    (out.into_bytes(), Vec::new())
 }
 
 fn encode_process(out: &mut Writer, run: RunId, tag: &[u8], pid: u32, stage: &Stage) {

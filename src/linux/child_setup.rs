@@ -153,8 +153,9 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
     }
 }
 
-/// The machine ran out of descriptors just now: a child that cannot be watched must not be.
-fn give_up(pid: u32) {
+/// Kills and reaps a child of ours that cannot be watched (no descriptor, no memory): such a one must not be. Only for a
+/// child that was just forked and not reaped.
+pub fn give_up(pid: u32) {
     let pid = pid.cast_signed();
     // SAFETY: `pid` is our own child that was not reaped: the number is pinned. Both calls take numbers and a null pointer.
     unsafe {

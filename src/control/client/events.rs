@@ -1,3 +1,5 @@
+//! Server-sent events out of a body, one text each.
+
 use super::http::Body;
 use super::{ClientError, from_io};
 use std::io::{BufRead, BufReader, Read};

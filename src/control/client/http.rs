@@ -1,3 +1,5 @@
+//! HTTP/1.1 answers, read with bounds: head, length, chunks. In: a buffered stream. Out: status and body.
+
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 

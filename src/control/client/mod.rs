@@ -68,6 +68,14 @@ impl Client {
         &self.socket
     }
 
+    /// Whether somebody listens: connects, and says nothing.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn probe(&self) -> Result<(), ClientError> {
+        self.connect().map(drop)
+    }
+
     /// Asks with GET. No part of the answer may let wait longer than `patience`.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+//! The paths that the command asks for, percent-encoded.
+
 use std::time::Duration;
 
 /// A path with its query, percent-encoded (RFC 3986, section 2.1).

@@ -1,3 +1,5 @@
+//! Who may use the socket. In: peer credentials. Out: a verdict. The only look outside is at the group database.
+
 use crate::control::request::Peer;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 use std::ffi::CString;
@@ -34,7 +36,7 @@ impl Access {
 }
 
 /// Whether the database lists `peer` as a member of `group` (getgrouplist(3)).
-fn is_member(peer: Peer, group: u32) -> bool {
+pub(super) fn is_member(peer: Peer, group: u32) -> bool {
     let Ok(Some(user)) = User::from_uid(Uid::from_raw(peer.uid)) else { return false };
     let Ok(name) = CString::new(user.name) else { return false };
     getgrouplist(&name, Gid::from_raw(peer.gid)).is_ok_and(|groups| groups.contains(&Gid::from_raw(group)))

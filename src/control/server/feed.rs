@@ -1,3 +1,5 @@
+//! From a bounded queue of log items to a stream of server-sent events.
+
 use crate::control::wire::LogItem;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};

@@ -29,7 +29,7 @@ pub type Door = Arc<dyn Fn(Call) -> Result<(), Full> + Send + Sync>;
 /// So many connections at once; further ones wait in the listener's queue.
 const CONNECTIONS: u32 = 64;
 /// A request's head must be complete after so long; an idle connection is closed after it too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 /// The longest head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 /// The pause after a failed accept, such as EMFILE: it would fail again at once.

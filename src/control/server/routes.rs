@@ -1,3 +1,6 @@
+//! From HTTP requests to [`ApiRequest`]s and from [`Answer`]s to HTTP: limits, spelling, status codes. Never add
+//! here: an answer that the supervisor did not give.
+
 use super::access::Admission;
 use super::{Door, feed};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};

@@ -1,3 +1,5 @@
+//! What was accepted, and how far it is.
+
 use serde::{Deserialize, Serialize};
 
 /// The answer to start, stop, restart, signal, scale and shutdown: it is accepted, not yet done.

@@ -1,3 +1,5 @@
+//! What a reload changes, program by program and key by key; secrets are hidden here, by name, once for all.
+
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/diff` (what a reload would do) and `POST /v1/reload` (what it does).

@@ -1,3 +1,5 @@
+//! The one form of all errors, and which exit code and HTTP status go with each kind.
+
 use serde::{Deserialize, Serialize};
 
 /// Every answer that is not a success: `{"error": {…}}`.
@@ -18,12 +20,15 @@ pub struct ErrorBody {
     pub help: Option<String>,
     /// What the command exits with.
     pub exit_code: u8,
-    /// Where: a file, a socket, `/srv/sppm.yaml (12 programs)`.
+    /// Where, a place a line: a file, a socket, `/srv/sppm.yaml (12 programs)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// Problems of a configuration, rendered without colour; shown instead of message and place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<String>,
+    /// The same problems as data, one object each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<serde_json::Value>,
 }
 
 /// The kinds of errors.
@@ -91,6 +96,7 @@ impl ErrorDto {
             exit_code: kind.exit_code(),
             place: None,
             rendered: None,
+            problems: Vec::new(),
         };
         Self { error }
     }
@@ -114,5 +120,61 @@ impl ErrorDto {
         let mut error = Self::new(ErrorKind::ConfigInvalid, message);
         error.error.rendered = Some(rendered.into());
         error
+    }
+
+    /// The same with the problems of a configuration as data.
+    #[must_use]
+    pub fn with_problems(mut self, problems: &impl Serialize) -> Self {
+        if let Ok(serde_json::Value::Array(list)) = serde_json::to_value(problems) {
+            self.error.problems = list;
+        }
+        self
+    }
+
+    /// There is no program or instance of that name; `known` are the names that there are.
+    pub fn unknown_name<'a>(name: &str, config: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let programs = if known.len() == 1 { "program" } else { "programs" };
+        let error =
+            Self::new(ErrorKind::UnknownName, format!("there is no program `{}`", name.escape_debug()))
+                .with_place(format!("{config} ({} {programs})", known.len()));
+        match nearest(name, &known) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => error.with_help("`sppm status` lists all programs"),
+        }
+    }
+}
+
+/// The known name that `name` is most probably meant to be: a third of its letters may be wrong.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+    // A name has at most 63 letters; what is far longer is compared with nothing.
+    let near =
+        known.iter().copied().filter(|_| lower.len() < 256).map(|candidate| (distance(candidate), candidate));
+    near.filter(|&(far, _)| far <= (lower.chars().count() / 3).max(1)).min().map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_told_with_its_nearest_neighbour() {
+        let error = ErrorDto::unknown_name("wbe", "/s/sppm.yaml", ["api", "web"]).error;
+        assert_eq!(error.help.as_deref(), Some("did you mean `web`?"));
+        assert_eq!((error.exit_code, error.place.as_deref()), (4, Some("/s/sppm.yaml (2 programs)")));
+        let error = ErrorDto::unknown_name("zzz", "/s/sppm.yaml", ["web"]).error;
+        assert_eq!(error.help.as_deref(), Some("`sppm status` lists all programs"));
+    }
+
+    #[test]
+    fn the_json_of_an_error_is_what_the_specification_says() {
+        let error = ErrorDto::new(ErrorKind::NoSupervisor, "m").with_help("h");
+        let json = r#"{"error":{"kind":"no_supervisor","message":"m","help":"h","exit_code":69}}"#;
+        assert_eq!(serde_json::to_string(&error).ok().as_deref(), Some(json));
+        let newer = r#"{"error":{"kind":"moon_phase","message":"m","help":null,"exit_code":9,"x":1}}"#;
+        let read: Option<ErrorDto> = serde_json::from_str(newer).ok();
+        assert_eq!(read.map(|read| read.error.kind), Some(ErrorKind::Other));
     }
 }

@@ -1,3 +1,5 @@
+//! One event of a stream of log lines.
+
 use serde::{Deserialize, Serialize};
 
 /// One server-sent event of `GET /v1/logs`.

@@ -1,3 +1,5 @@
+//! The operand of scale, read and written.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! The answer to status: the supervisor, its programs, their instances. Field order is part of the promise.
+
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/status` and `sppm status --json`.

@@ -1,0 +1,351 @@
+//! The command line, and whole commands against a supervisor by script: requests and exit codes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use super::args::{Cli, Command, Lines, scales, signal};
+use super::*;
+use crate::config::{SourceError, Sources, folders};
+use crate::control::request::{Answer, ApiRequest, Call};
+use crate::control::server::{Access, Server, serve};
+use crate::control::wire::{
+    AcceptedDto, DiffDto, ErrorDto, InstanceDto, LogItem, ProgramDto, ScaleTo, SettleDto, SettledDto,
+    SettledWord, StatusDto, SupervisorDto,
+};
+use crate::model::Signal;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    let words = std::iter::once("sppm").chain(line.split_whitespace());
+    help::command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+}
+
+#[test]
+fn the_file_may_be_named_before_and_after_the_verb() {
+    for line in
+        ["-c a.yaml status web", "status -c a.yaml web", "status web --config a.yaml", "--config=a.yaml ps"]
+    {
+        assert_eq!(parse(line).unwrap().global.config.as_deref(), Some(Path::new("a.yaml")), "{line}");
+    }
+    let cli = parse("logs -f -n all -c x --json --color never -q -v web").unwrap();
+    assert!(cli.global.json && cli.global.quiet && cli.global.verbose);
+    assert!(matches!(cli.command, Command::Logs(logs) if logs.follow && logs.lines == Lines(None)));
+}
+
+#[test]
+fn words_of_others_are_understood_and_unbuilt_verbs_are_not() {
+    assert!(matches!(parse("down").unwrap().command, Command::Shutdown(_)));
+    assert!(matches!(parse("apply").unwrap().command, Command::Reload(_)));
+    assert!(matches!(parse("config").unwrap().command, Command::Check));
+    assert!(matches!(parse("tail -f web").unwrap().command, Command::Logs(logs) if logs.follow));
+    assert!(matches!(parse("up -d").unwrap().command, Command::Up(up) if up.detach));
+    assert!(matches!(parse("ls").unwrap().command, Command::Status(_)));
+    assert!(
+        matches!(parse("kill -s HUP web").unwrap().command, Command::Kill(kill) if kill.signal == Signal::HUP)
+    );
+    assert!(matches!(parse("run -- sh -c x").unwrap().command, Command::Run(run) if run.command.len() == 3));
+    for line in ["upgrade", "why web", "events", "top", "import", "frob", "", "status --all", "logs -n x"] {
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+    assert!(parse("stop web --timeout 1m30s --force --runtime --no-wait").is_ok());
+}
+
+#[test]
+fn scale_and_signal_take_both_orders() {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let three = vec![("web".to_owned(), ScaleTo::Exactly(3))];
+    assert_eq!(scales(&words("web=3")), Ok(three.clone()));
+    assert_eq!(scales(&words("web 3")), Ok(three));
+    let both = vec![("web".to_owned(), ScaleTo::Down(1)), ("api".to_owned(), ScaleTo::Up(2))];
+    assert_eq!(scales(&words("web -1 api=+2")), Ok(both));
+    for bad in ["web", "web=", "web=x", "web=1 web=2"] {
+        assert!(scales(&words(bad)).is_err(), "{bad}");
+    }
+    assert!(
+        matches!(parse("scale web -1").unwrap().command, Command::Scale(scale) if scale.words == words("web -1"))
+    );
+    let hup = Ok((words("web api"), Signal::HUP));
+    assert_eq!(signal(&words("web api HUP")), hup);
+    assert_eq!(signal(&words("SIGHUP web api")), hup);
+    assert_eq!(signal(&words("web 10")).map(|(_, signal)| signal.number()), Ok(10));
+    assert!(signal(&words("web HUPP")).is_err_and(|message| message.contains("HUPP")));
+}
+
+/// A supervisor by script, found as a real one is, and the command that talks with it.
+struct World {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+    server: Option<Server>,
+    asked: Arc<Mutex<Vec<ApiRequest>>>,
+    backend: Script,
+}
+
+/// A backend that never starts anything real.
+#[derive(Default)]
+struct Script {
+    started: Mutex<Vec<Options>>,
+}
+
+struct NoFiles;
+
+impl Sources for NoFiles {
+    fn read(&self, path: &Path) -> Result<String, SourceError> {
+        Err(SourceError::not_found(path))
+    }
+
+    fn glob(&self, _: &Path) -> Result<Vec<PathBuf>, SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Backend for Script {
+    fn sources(&self) -> Box<dyn Sources> {
+        Box::new(NoFiles)
+    }
+
+    fn run_foreground(&self, options: &Options) -> u8 {
+        self.started.lock().unwrap().push(options.clone());
+        7
+    }
+
+    fn start_background(&self, options: &Options) -> Result<(), Box<ErrorDto>> {
+        self.started.lock().unwrap().push(options.clone());
+        Ok(())
+    }
+
+    fn supervise(&self, _: &Options) -> u8 {
+        9
+    }
+}
+
+impl World {
+    fn new(play: impl Fn(ApiRequest, u32) -> Answer + Send + Sync + 'static) -> Self {
+        let mut world = Self::silent();
+        let environment = world.environment();
+        let runtime = folders::defaults(&world.config, false, &environment).runtime_dir;
+        std::fs::create_dir_all(&runtime).unwrap();
+        let listener = UnixListener::bind(runtime.join(folders::SOCKET)).unwrap();
+        let asked = Arc::clone(&world.asked);
+        let door = move |call: Call| {
+            let mut asked = asked.lock().unwrap();
+            asked.push(call.request.clone());
+            let count = u32::try_from(asked.len()).unwrap();
+            drop(asked);
+            if matches!(call.request, ApiRequest::Logs { .. }) {
+                call.reply.feed().try_send(LogItem::line("web", "stdout", b"x")).unwrap();
+            } else {
+                call.reply.send(play(call.request, count));
+            }
+            Ok(())
+        };
+        let access = Access { own_uid: nix::unistd::geteuid().as_raw(), group: None };
+        world.server = Some(serve(listener, access, Arc::new(door)).unwrap());
+        world
+    }
+
+    fn silent() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("sppm.yaml");
+        Self { folder, config, server: None, asked: Arc::default(), backend: Script::default() }
+    }
+
+    fn environment(&self) -> std::collections::BTreeMap<String, String> {
+        std::collections::BTreeMap::from([(
+            "XDG_STATE_HOME".to_owned(),
+            self.folder.path().join("state").display().to_string(),
+        )])
+    }
+
+    /// The exit code of a command, and the error that goes with it.
+    fn run(&self, line: &str) -> (u8, Option<String>) {
+        let cli = parse(&format!("-q -c {} {line}", self.config.display())).unwrap();
+        let mut session = session::Session::new(&cli.global, &self.backend);
+        session.environment = self.environment();
+        session.root = false;
+        match commands::execute(&session, &cli.command) {
+            Ok(code) => (code, None),
+            Err(failure) => {
+                let text = match &failure {
+                    failure::Failure::Error(error) => failure::render(error),
+                    failure::Failure::Unread => String::new(),
+                };
+                (failure.exit_code(), Some(anstream::adapter::strip_str(&text).to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop(Duration::from_secs(1));
+        }
+    }
+}
+
+fn status_of(as_wanted: bool) -> Answer {
+    let supervisor = SupervisorDto {
+        version: "0".to_owned(),
+        pid: 2,
+        keeper_pid: 1,
+        config: "/s/sppm.yaml".to_owned(),
+        config_ok: true,
+        config_error: None,
+        generation: 1,
+        started_at: String::new(),
+        name: String::new(),
+        shutting_down: false,
+        notes: Vec::new(),
+    };
+    let instance = InstanceDto {
+        id: "web".to_owned(),
+        phase: "running".to_owned(),
+        pid: Some(3),
+        since: String::new(),
+        uptime_s: Some(1.0),
+        ready: true,
+        healthy: None,
+        busy: None,
+        busy_since: None,
+        busy_what: None,
+        restarts: 0,
+        last_exit: None,
+        next_start_at: None,
+        adopted: false,
+        reason: String::new(),
+    };
+    let program = ProgramDto {
+        name: "web".to_owned(),
+        desired: "running".to_owned(),
+        phase: "running".to_owned(),
+        ready: 1,
+        wanted: 1,
+        flag: None,
+        instances: vec![instance],
+        as_wanted,
+        description: None,
+        command: None,
+        place: None,
+    };
+    Answer::Status(Box::new(StatusDto { supervisor, programs: vec![program] }))
+}
+
+fn settled(settled: bool, state: SettledWord) -> Answer {
+    let instance = SettledDto {
+        id: "web".to_owned(),
+        phase: "starting".to_owned(),
+        state,
+        reason: "exec: no such file /x".to_owned(),
+    };
+    Answer::Settled(SettleDto { settled, instances: vec![instance] })
+}
+
+fn accepted() -> Answer {
+    Answer::Accepted(AcceptedDto { targets: vec!["web".to_owned()], notes: Vec::new() })
+}
+
+#[test]
+fn no_supervisor_is_69_and_names_the_places() {
+    let world = World::silent();
+    for verb in
+        ["status", "stop", "restart web", "reload", "diff", "logs", "shutdown", "scale web=1", "signal web 1"]
+    {
+        let (code, text) = world.run(verb);
+        let text = text.unwrap();
+        assert_eq!(code, 69, "{verb}: {text}");
+        assert!(text.starts_with("error: no supervisor runs for /"), "{text}");
+        let own = world.folder.path().join("state/sppm/run").display().to_string();
+        assert!(text.contains(&own) && text.contains("--> /run/sppm/"), "{text}");
+        assert!(text.ends_with("  help: sppm start\n"), "{text}");
+    }
+}
+
+#[test]
+fn status_exits_with_3_unless_all_is_as_wanted() {
+    let world = World::new(|_, count| status_of(count > 1));
+    assert_eq!(world.run("status").0, 3);
+    assert_eq!(world.run("status").0, 0);
+    assert_eq!(world.run("logs web").0, 0);
+}
+
+#[test]
+fn an_unknown_name_is_4_and_an_invalid_file_78() {
+    let world = World::new(|request, _| match request {
+        ApiRequest::Diff | ApiRequest::Reload => {
+            Answer::Error(ErrorDto::config_invalid("1 error", "error: x\n --> sppm.yaml:1:1\n"))
+        }
+        _ => Answer::Error(ErrorDto::unknown_name("wbe", "/s/sppm.yaml", ["web"])),
+    });
+    for verb in
+        ["status wbe", "start wbe", "stop wbe", "restart wbe", "logs wbe", "scale wbe=1", "signal HUP wbe"]
+    {
+        let (code, text) = world.run(verb);
+        assert_eq!((code, text.unwrap().contains("did you mean `web`?")), (4, true), "{verb}");
+    }
+    assert_eq!(world.run("reload"), (78, Some("error: x\n --> sppm.yaml:1:1\n".to_owned())));
+    assert_eq!(world.run("diff").0, 78);
+    let (code, text) = world.run("reload web");
+    assert_eq!((code, text.unwrap().contains("`sppm restart web`")), (2, true));
+}
+
+#[test]
+fn a_command_waits_until_all_is_at_rest_and_tells_how_it_went() {
+    let world = World::new(|request, count| match request {
+        ApiRequest::Settle { .. } if count < 4 => settled(false, SettledWord::Moving),
+        ApiRequest::Settle { .. } => settled(true, SettledWord::Good),
+        _ => accepted(),
+    });
+    assert_eq!(world.run("restart web"), (0, None));
+    assert_eq!(world.asked.lock().unwrap().len(), 4);
+    let failing = World::new(|request, _| match request {
+        ApiRequest::Settle { .. } => settled(true, SettledWord::Bad),
+        _ => accepted(),
+    });
+    assert_eq!(failing.run("start web").0, 1);
+    assert_eq!(failing.run("start web --no-wait").0, 0);
+}
+
+#[test]
+fn a_wait_has_an_end_where_one_is_given() {
+    let world = World::new(|request, _| match request {
+        ApiRequest::Settle { wait, .. } => {
+            std::thread::sleep(wait);
+            settled(false, SettledWord::Moving)
+        }
+        _ => accepted(),
+    });
+    let (code, text) = world.run("stop web --timeout 100ms");
+    assert_eq!(code, 75);
+    assert!(text.unwrap().contains("it goes on"));
+}
+
+#[test]
+fn reload_and_diff_say_what_changes() {
+    let world = World::new(|_, _| Answer::Diff(DiffDto::default()));
+    assert_eq!(world.run("diff"), (0, None));
+    assert_eq!(world.run("reload"), (0, None));
+    assert_eq!(*world.asked.lock().unwrap(), [ApiRequest::Diff, ApiRequest::Reload]);
+}
+
+#[test]
+fn init_never_overwrites() {
+    let world = World::silent();
+    assert_eq!(world.run("init -- python3 -u crawler.py"), (0, None));
+    let text = std::fs::read_to_string(&world.config).unwrap();
+    assert!(text.contains("  crawler:\n    command: [python3, \"-u\", crawler.py]"), "{text}");
+    let (code, message) = world.run("init");
+    assert_eq!((code, message.unwrap().contains("exists already")), (1, true));
+    assert_eq!(std::fs::read_to_string(&world.config).unwrap(), text);
+}
+
+#[test]
+fn an_invalid_file_starts_nothing() {
+    let world = World::silent();
+    for verb in ["start", "run", "check"] {
+        assert_eq!(world.run(verb).0, 78, "{verb}");
+    }
+    assert!(world.backend.started.lock().unwrap().is_empty());
+    assert_eq!(world.run("supervise").0, 9);
+}
