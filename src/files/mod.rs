@@ -4,6 +4,11 @@
 
 mod kind;
 pub mod read;
+#[cfg(test)]
+mod tests_read;
+#[cfg(test)]
+mod tests_watch;
+mod trail;
 mod walk;
 pub mod watch;
 mod write;
