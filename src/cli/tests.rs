@@ -118,6 +118,10 @@ impl Backend for Script {
     fn supervise(&self, _: &Options) -> u8 {
         9
     }
+
+    fn detach(&self, _: &Options) -> u8 {
+        10
+    }
 }
 
 impl World {

@@ -59,6 +59,10 @@ pub(super) fn execute(session: &Session<'_>, command: &Command) -> Outcome {
             let options = Options { config: session.config()?, background: args.background };
             Ok(session.backend.supervise(&options))
         }
+        Command::Detach(args) => {
+            let options = Options { config: session.config()?, background: args.background };
+            Ok(session.backend.detach(&options))
+        }
     }
 }
 
