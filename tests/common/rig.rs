@@ -230,7 +230,7 @@ impl Rig {
     pub fn try_status(&self) -> Option<Status> {
         let answer = self.sppm(&["status", "--json"]);
         let value: serde_json::Value = serde_json::from_str(&answer.stdout).ok()?;
-        value["supervisor"].is_object().then_some(Status(value))
+        value["supervisor"].is_object().then(|| Status::new(value))
     }
 
     /// `status --json`.
@@ -238,7 +238,7 @@ impl Rig {
     pub fn status(&self) -> Status {
         let answer = self.sppm(&["status", "--json"]);
         match serde_json::from_str(&answer.stdout) {
-            Ok(value) => Status(value),
+            Ok(value) => Status::new(value),
             Err(error) => panic!("`{}` is no JSON: {error}\n{}", answer.line, answer.all()),
         }
     }

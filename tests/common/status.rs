@@ -3,11 +3,21 @@
 use super::Proc;
 use serde_json::Value;
 
-/// One answer of `status --json`.
+/// One answer of `status --json`, with the processes that it named while they were fresh.
 #[derive(Debug, Clone)]
-pub struct Status(pub Value);
+pub struct Status(pub Value, std::collections::BTreeMap<u32, Proc>);
 
 impl Status {
+    /// Looks at once at every process that is named: a moment later a pid may be nobody's.
+    pub fn new(value: Value) -> Self {
+        let mut status = Self(value, std::collections::BTreeMap::new());
+        let mut pids: Vec<u64> = status.instances().filter_map(|instance| instance["pid"].as_u64()).collect();
+        pids.extend(["pid", "keeper_pid"].iter().filter_map(|key| status.supervisor(key).as_u64()));
+        let pids = pids.into_iter().filter_map(|pid| u32::try_from(pid).ok());
+        status.1 = pids.filter_map(|pid| Some((pid, Proc::of(pid)?))).collect();
+        status
+    }
+
     pub fn supervisor(&self, key: &str) -> &Value {
         &self.0["supervisor"][key]
     }
@@ -28,7 +38,8 @@ impl Status {
     fn process(&self, key: &str) -> Proc {
         let pid =
             self.supervisor(key).as_u64().unwrap_or_else(|| panic!("no supervisor.{key} in {}", self.0));
-        Proc::of(u32::try_from(pid).expect("a pid")).expect("it lives")
+        let found = self.1.get(&u32::try_from(pid).expect("a pid"));
+        found.cloned().unwrap_or_else(|| panic!("supervisor.{key} {pid} was no process in {}", self.0))
     }
 
     pub fn generation(&self) -> u64 {
@@ -101,13 +112,13 @@ impl Status {
     #[track_caller]
     pub fn process_of(&self, id: &str) -> Proc {
         let pid = self.pid(id).unwrap_or_else(|| panic!("{id} has no process in {:#}", self.0));
-        Proc::of(pid).unwrap_or_else(|| panic!("{id}'s process {pid} is gone"))
+        let found = self.1.get(&pid).cloned();
+        found.unwrap_or_else(|| panic!("{id}'s process {pid} was none when it was named"))
     }
 
     /// Whether an instance's process of then is alive now.
     pub fn process_of_or_gone(&self, id: &str) -> bool {
-        let Some(pid) = self.pid(id) else { return false };
-        super::processes::stat(pid).is_some_and(|now| !matches!(now.state, 'Z' | 'X'))
+        self.pid(id).and_then(|pid| self.1.get(&pid)).is_some_and(Proc::alive)
     }
 
     /// Every instance that runs, with its process: what must stay when nothing concerns it.
