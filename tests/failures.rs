@@ -30,7 +30,7 @@ fn each_launch_failure_names_its_cause(who: Who) {
         ("interpreter", vec![command(&[missing_interpreter])], vec!["/no/such/interpreter"]),
         ("noline", vec![command(&[no_line])], vec!["#!"]),
         ("closed", vec![command(&[not_executable])], vec!["not-executable", "permission"]),
-        ("folder", vec![command(&[folder])], vec!["a-folder", "director"]),
+        ("folder", vec![command(&[folder])], vec!["a-folder", "is a folder"]),
         ("stdin", vec![steady.clone(), "stdin: /no/such/input".into()], vec!["/no/such/input"]),
     ];
     if is_root() && who == Who::Own {
