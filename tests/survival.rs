@@ -9,17 +9,12 @@ use common::wait::LIMIT;
 use common::{Background, Proc, Rig, Status, Who, Yaml, pause, processes, tools, wait_for, wait_until};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{Duration, Instant};
 
-/// A number below `limit` that differs from run to run. The seed is printed, for what it is worth.
+/// A number below `limit` that differs from run to run.
 fn random(limit: u64) -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    now.as_nanos()
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .to_le_bytes()
-        .iter()
-        .fold(0_u64, |sum, b| sum * 31 + u64::from(*b))
-        % limit
+    RandomState::new().build_hasher().finish() % limit
 }
 
 /// Twenty programs of several kinds.
