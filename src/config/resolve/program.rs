@@ -1,3 +1,7 @@
+//! One program: what it says, made absolute and complete.
+//!
+//! In: its section over all defaults. Out: the model's program. Never add here: a default of a key.
+
 use super::needed;
 use super::restart::restart;
 use super::stop::stop;
@@ -207,7 +211,7 @@ fn limits(section: &document::Limits, context: &Context<'_>, cx: &mut Decoder<'_
 fn who(section: &document::Program, context: &Context<'_>, cx: &mut Decoder<'_>) {
     let Setting::Given(account, at) = &section.user else { return };
     let own = ["USER", "LOGNAME"].iter().any(|name| context.environment.get(*name) == Some(&account.user));
-    if !context.root && !(own && account.group.is_none()) {
+    if !(context.root || own && account.group.is_none()) {
         let message = "only root can run programs as another user, and sppm does not run as root";
         let help = Some("remove `user`, or run sppm as root".to_owned());
         cx.within("user", |cx| cx.error(ProblemKind::Conflict, *at, message, help));
