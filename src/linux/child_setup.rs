@@ -101,6 +101,9 @@ const RECORD: usize = 6;
 const BUSY_RETRIES: u32 = 5;
 const BUSY_PAUSE_NANOS: libc::c_long = 200_000_000;
 
+/// Descriptors that a child opens at once, at most: two for its output, its input, the report's new place.
+const PLACES: usize = 4;
+
 /// Reads what a child has told.
 pub fn outcome(report: &OwnedFd) -> Outcome {
     let mut record = [0; RECORD];
@@ -130,9 +133,12 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
     let prepare = |error: &io::Error| Failure::before_fork(LaunchStage::Prepare, error);
     let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).map_err(|error| prepare(&error.into()))?;
-    // Keeps a number free for the pidfd: it must not be missing once the child exists.
-    let place = rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?;
-    let prepared = Prepared::new(setup, told.as_raw_fd());
+    // Keeps numbers free, for the pidfd here and for what the child opens: neither must fail once the child exists.
+    let mut places = Vec::with_capacity(PLACES);
+    for _ in 0..PLACES {
+        places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
+    }
+    let prepared = Prepared::new(setup, told.as_raw_fd(), places.iter().map(AsRawFd::as_raw_fd).collect());
     // SAFETY: the child runs `Prepared::run` only, which makes async-signal-safe calls on memory that was prepared and never
     // returns.
     let pid = unsafe { libc::fork() };
@@ -142,7 +148,7 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
     if pid == 0 {
         prepared.run();
     }
-    drop(place);
+    drop(places);
     let pid = pid.unsigned_abs();
     match super::pidfd::open(pid) {
         Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
@@ -176,10 +182,11 @@ struct Prepared<'a> {
     cgroup_procs: Option<CString>,
     reopen: Option<(CString, CString)>,
     told: RawFd,
+    places: Vec<RawFd>,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(setup: &Setup<'a>, told: RawFd) -> Self {
+    fn new(setup: &Setup<'a>, told: RawFd, places: Vec<RawFd>) -> Self {
         let pointers = |texts: &[CString]| -> Vec<*const c_char> {
             texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
         };
@@ -204,6 +211,7 @@ impl<'a> Prepared<'a> {
             reopen: setup.output.map(|(stdout, stderr)| (by_proc(stdout), by_proc(stderr))),
             setup: *setup,
             told,
+            places,
         }
     }
 
@@ -227,8 +235,14 @@ impl<'a> Prepared<'a> {
 
     /// All steps but the exec. `told` is the pipe's number, which changes on the way.
     fn set_up(&self, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
-        // SAFETY: no arguments. It cannot fail: a new child leads no process group.
-        unsafe { libc::setsid() };
+        // SAFETY: numbers only: the child's own copies of descriptors that only kept their numbers free. setsid cannot fail: a
+        // new child leads no process group.
+        unsafe {
+            for place in &self.places {
+                libc::close(*place);
+            }
+            libc::setsid();
+        }
         self.join_cgroup();
         let output = self.reopen_output();
         self.set_limits().map_err(|errno| (LaunchStage::Limits, errno))?;
