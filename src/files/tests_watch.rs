@@ -27,7 +27,7 @@ impl Fixture {
         let base = guard.path().canonicalize().unwrap();
         prepare(&base);
         let (sender, hints) = channel();
-        let watcher = Watcher::start(move || drop(sender.send(()))).unwrap();
+        let watcher = Watcher::start(move || sender.send(()).unwrap_or_default()).unwrap();
         watcher.watch(&[base.join(path)]);
         let fixture = Self { _guard: guard, base, hints, watcher };
         fixture.hint("the first watch");
@@ -202,7 +202,7 @@ fn alone_without_descriptors() {
     let path = guard.path().join("f.yaml");
     write(path.clone(), "start");
     let (sender, hints) = channel();
-    let watcher = Watcher::start(move || drop(sender.send(()))).unwrap();
+    let watcher = Watcher::start(move || sender.send(()).unwrap_or_default()).unwrap();
     setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: Some(64) }).unwrap();
     let mut taken = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {

@@ -16,6 +16,8 @@ mod sink;
 mod sinks;
 mod standard;
 pub mod tail;
+#[cfg(test)]
+mod tests;
 
 pub use settings::{
     FollowId, FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget,
