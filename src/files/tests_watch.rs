@@ -167,6 +167,20 @@ fn a_folder_above_is_moved_and_made_again() {
 }
 
 #[test]
+fn a_folder_is_removed_and_made_again_at_once() {
+    let fixture = Fixture::new("a/f.yaml", |base| {
+        std::fs::create_dir(base.join("a")).unwrap();
+        write(base.join("a/f.yaml"), "one");
+    });
+    fixture.each("removed and made again", |base, turn| {
+        std::fs::remove_dir_all(base.join("a")).unwrap();
+        std::fs::create_dir(base.join("a")).unwrap();
+        write(base.join("a/f.yaml"), &format!("turn {turn}"));
+    });
+    fixture.each("written afterwards", |base, turn| write(base.join("a/f.yaml"), &format!("later {turn}")));
+}
+
+#[test]
 fn reading_and_noise_beside_it_are_no_hint() {
     let fixture = plain();
     for _ in 0..50 {

@@ -56,6 +56,7 @@ fn each_line_once_over_rotations_a_restart_and_another_path() {
     next_is(&mut write, &mut pipe);
     world.drain(1);
     world.logger.respec(RunId::from_bits(1), LogStream::Stdout, sizes(&world.path("y.log"), 1000, 20));
+    world.drain(1);
     write(&mut pipe, 500);
     drop(pipe);
     world.drain(1);

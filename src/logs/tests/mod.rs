@@ -68,13 +68,6 @@ impl World {
             other => panic!("{other:?}"),
         }
     }
-
-    fn recovered(&self) -> u64 {
-        match self.until(|event| matches!(event, LogEvent::Recovered { .. })) {
-            LogEvent::Recovered { dropped, .. } => dropped,
-            other => panic!("{other:?}"),
-        }
-    }
 }
 
 impl Drop for World {
@@ -96,8 +89,9 @@ fn sizes(path: &Path, max_size: u64, max_files: u32) -> SinkSettings {
     SinkSettings::file(path.to_owned(), max_size, max_files)
 }
 
-/// Runs an ignored test of this crate in a process of its own, behind a shell's preparation ending in `exec "$@"`.
-fn alone(module: &str, test: &str, shell: &str) {
+/// Runs an ignored test of this crate in a process of its own, behind a shell's preparation ending in `exec "$@"`;
+/// what it said.
+fn alone(module: &str, test: &str, shell: &str) -> String {
     let name = format!("{}::{test}", module.split_once("::").unwrap().1);
     let done = std::process::Command::new("sh")
         .args(["-c", shell, "sh"])
@@ -107,4 +101,5 @@ fn alone(module: &str, test: &str, shell: &str) {
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    said
 }

@@ -186,3 +186,19 @@ fn alone_with_a_size_limit() {
     assert!(world.trouble().ends_with("File too large"));
     world.drain(1);
 }
+
+#[test]
+fn inherited_output_reaches_ours_and_is_not_lost_in_a_burst() {
+    let said = alone(module_path!(), "alone_with_our_output", "exec \"$@\"");
+    assert_eq!(said.matches("inherited line\n").count(), 30_000);
+}
+
+#[test]
+#[ignore = "started by inherited_output_reaches_ours_and_is_not_lost_in_a_burst"]
+fn alone_with_our_output() {
+    let world = World::new();
+    let mut pipe = world.attach(1, "x", SinkSettings::plain(SinkTarget::Inherit));
+    pipe.write_all("inherited line\n".repeat(30_000).as_bytes()).unwrap();
+    world.drain(1);
+    world.logger.stop();
+}
