@@ -121,6 +121,8 @@ fn read_at(file: &OwnedFd, block: &mut [u8], from: u64) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const MUCH: u64 = 16 << 20;
