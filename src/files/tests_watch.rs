@@ -222,7 +222,7 @@ fn alone_without_descriptors() {
     while let Ok(file) = std::fs::File::open("/dev/null") {
         taken.push(file);
     }
-    watcher.watch(&[path.clone()]);
+    watcher.watch(std::slice::from_ref(&path));
     hints.recv_timeout(SOON).unwrap();
     drop(taken);
     assert!(watcher.method().starts_with("polling every 2s: inotify cannot be had"), "{}", watcher.method());

@@ -8,9 +8,9 @@ use std::os::unix::fs::symlink;
 fn until_it_works(world: &World, pipe: &mut File) -> u64 {
     loop {
         writeln!(pipe, "again").unwrap();
-        match world.events.recv_timeout(Duration::from_millis(100)) {
-            Ok(LogEvent::Recovered { dropped, .. }) => return dropped,
-            Ok(_) | Err(_) => {}
+        if let Ok(LogEvent::Recovered { dropped, .. }) = world.events.recv_timeout(Duration::from_millis(100))
+        {
+            return dropped;
         }
     }
 }
