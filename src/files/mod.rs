@@ -4,6 +4,11 @@
 
 mod kind;
 pub mod read;
+#[cfg(test)]
+mod tests_read;
+#[cfg(test)]
+mod tests_watch;
+mod trail;
 mod walk;
 pub mod watch;
 mod write;
@@ -11,4 +16,4 @@ mod write;
 pub use kind::{FsKind, fs_kind};
 pub use read::{ReadError, TrustPolicy, read_config};
 pub use watch::Watcher;
-pub use write::write_atomic;
+pub use write::{write_atomic, write_unflushed};

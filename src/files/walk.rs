@@ -78,6 +78,13 @@ pub(super) fn explain(path: &Path, errno: Errno) -> ReadError {
             let missing = path.ancestors().take_while(|part| std::fs::symlink_metadata(part).is_err()).last();
             ReadError::NotFound { path: shown(missing.unwrap_or(path)) }
         }
+        Errno::NOTDIR => {
+            let file = path
+                .ancestors()
+                .skip(1)
+                .find(|part| std::fs::metadata(part).is_ok_and(|meta| !meta.is_dir()));
+            failed(file.unwrap_or(path), errno)
+        }
         Errno::NXIO => ReadError::NotAFile { path: shown(path), what: "a socket" },
         other => failed(path, other),
     }

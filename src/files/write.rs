@@ -28,6 +28,23 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`write_atomic`], but nothing is flushed to the disk: it is whole after a crash of the process, not after one of
+/// the machine. For what a reboot makes worthless anyway, on threads that must not wait for a disk.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_unflushed(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let (temporary, mut file) = create_beside(path)?;
+    let written = file.write_all(bytes).and_then(|()| {
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        std::fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     loop {

@@ -27,6 +27,9 @@ mod table;
 mod talk;
 mod wire;
 
+#[cfg(test)]
+mod frames_tests;
+
 use std::ffi::OsString;
 
 /// What the keeper needs to know; all else comes as orders.

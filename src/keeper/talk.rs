@@ -25,6 +25,14 @@ const SHORTAGE: Duration = Duration::from_millis(20);
 /// Children's ends, as a number of signal(7).
 const CHILD: i32 = 17;
 
+/// What was sent.
+enum Sent {
+    /// News of a run, and what is told thereby; `None`: it had become void.
+    Run(Serial, Option<Told>),
+    /// Anything else.
+    Other,
+}
+
 impl Keeper {
     /// Reads what the supervisor ordered, a bounded part.
     pub(super) fn read_orders(&mut self) {
@@ -160,9 +168,9 @@ impl Keeper {
     /// Returns whether something is left because the socket is full.
     fn send_all(&mut self) -> bool {
         self.send_again_at = None;
-        while let Some((sent, told)) = self.send_first() {
+        while let Some((sent, item)) = self.send_first() {
             match sent {
-                Ok(()) => self.was_sent(told),
+                Ok(()) => self.was_sent(item),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) => match error.raw_os_error() {
                     Some(libc::ETOOMANYREFS | libc::ENOMEM | libc::ENOBUFS) => {
@@ -181,33 +189,32 @@ impl Keeper {
         false
     }
 
-    fn was_sent(&mut self, told: Option<(Serial, Told)>) {
-        let more = told.is_some_and(|(serial, level)| {
-            self.table.get_mut(serial).is_some_and(|entry| {
-                let more = entry.was_told(level);
-                entry.queued = more;
-                more
-            })
-        });
+    fn was_sent(&mut self, item: Sent) {
+        let more = match item {
+            Sent::Run(serial, told) => self.table.get_mut(serial).is_some_and(|entry| {
+                entry.queued = told.is_some_and(|level| entry.was_told(level));
+                entry.queued
+            }),
+            Sent::Other => false,
+        };
         if !more {
             self.outbox.done(clock::now());
         }
     }
 
     /// Sends the first item. `None`: there is none, or nobody to tell. An item that has become void counts as sent.
-    #[expect(clippy::type_complexity, reason = "what was sent, and what is told thereby; used once")]
-    fn send_first(&self) -> Option<(io::Result<()>, Option<(Serial, Told)>)> {
+    fn send_first(&self) -> Option<(io::Result<()>, Sent)> {
         let line = self.line()?;
         let send = |(bytes, fds): Outgoing<'_>| packet::send(line, &bytes, &fds, Waiting::Never);
-        let report = |report: Report| (send(report_frames::encode(&report)), None);
+        let report = |report: Report| (send(report_frames::encode(&report)), Sent::Other);
         Some(match self.outbox.first()? {
             Item::Run(serial) => match self.table.get(*serial).and_then(|entry| entry.news()) {
-                Some((outgoing, level)) => (send(outgoing), Some((*serial, level))),
-                None => (Ok(()), None),
+                Some((outgoing, level)) => (send(outgoing), Sent::Run(*serial, Some(level))),
+                None => (Ok(()), Sent::Run(*serial, None)),
             },
             Item::Held(name) => match self.held.get(name) {
-                Some(fd) => (send(report_frames::held(name, fd)), None),
-                None => (Ok(()), None),
+                Some(fd) => (send(report_frames::held(name, fd)), Sent::Other),
+                None => (Ok(()), Sent::Other),
             },
             Item::Hello => report(self.hello()),
             Item::TableEnd => report(Report::TableEnd),

@@ -441,14 +441,18 @@ fn take_rights(rights: Rights<'_>) -> Result<(), i32> {
     }
 }
 
-/// Ignored signals would stay ignored over the exec (signal(7)); then nothing is blocked any more.
+/// Ignored signals would stay ignored over the exec (signal(7)); then nothing is blocked any more. The system call is made
+/// directly, because libc refuses to touch 32 and 33, which a parent may have left ignored all the same.
 fn reset_signals() {
-    // SAFETY: an all-zero sigaction is SIG_DFL without flags; sets live over the calls. KILL, STOP and libc's own two
-    // refuse, which is right.
+    // SIG_DFL, no flags, no mask: zeros, however the kernel of this machine orders the fields.
+    let default = [0_u64; 4];
+    let mask_size = size_of::<u64>();
+    // SAFETY: `default` is as large as the kernel's struct sigaction, and lives over the calls; so does `none`. KILL and
+    // STOP refuse, which is right.
     unsafe {
-        let default: libc::sigaction = std::mem::zeroed();
+        let nowhere = std::ptr::null_mut::<u64>();
         for signal in 1..=64 {
-            libc::sigaction(signal, &raw const default, std::ptr::null_mut());
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nowhere, mask_size);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);

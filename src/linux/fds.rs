@@ -15,11 +15,14 @@ static TAKEN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     let bad = || io::Error::from_raw_os_error(libc::EBADF);
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: fcntl(2) with F_SETFD takes numbers only; a number that is no descriptor gives EBADF.
-    let known = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
-    if number <= 2 || known == -1 || !taken.insert(number) {
+    if number <= 2 || taken.contains(&number) {
         return Err(bad());
     }
+    // SAFETY: fcntl(2) with F_SETFD takes numbers only; a number that is no descriptor gives EBADF.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(bad());
+    }
+    taken.insert(number);
     // SAFETY: the descriptor is open (just seen), and nobody else in this process owns it: it came over exec, and is
     // given out once.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })

@@ -99,16 +99,16 @@ fn to_pid(pid: u32) -> io::Result<Pid> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::zombie_processes, reason = "tests: reaped by pidfd")]
 mod tests {
     use super::*;
     use std::process::Command;
 
     #[test]
     fn an_exit_can_be_peeked_at_again_and_again_and_is_reaped_once() {
-        let child =
-            Command::new("/bin/sh").args(["-c", "read x; exit 3"]).stdin(std::process::Stdio::piped());
-        let mut child = child.spawn().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "read x; exit 3"]).stdin(std::process::Stdio::piped());
+        let mut child = shell.spawn().unwrap();
         let pidfd = open(child.id()).unwrap();
         assert_eq!(peek(&pidfd).unwrap(), None);
         assert!(exists(&pidfd).unwrap());

@@ -1,33 +1,54 @@
 //! A new plan: what it changes, and nothing else.
 
+use super::core::TableState;
 use super::diff::{Change, compare};
+use super::instance::Turn;
 use super::mutant::mutant;
 use super::wish::wanted_count;
-use super::{Action, Instance, Phase, Replace, Supervisor, Trial};
-use crate::model::{Generation, Moment, Plan, Program, ProgramName, RunId, Slot};
-use std::collections::BTreeSet;
+use super::{Action, Instance, Phase, Replace, Run, Supervisor, Trial};
+use crate::model::{Generation, Instances, Moment, Plan, Program, ProgramName, RunId, Slot};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Supervisor {
+    /// The plan's record stands before everything that follows from it, so that a crash in between leaves a core
+    /// that knows the plan and finds out the rest by comparing.
     pub(super) fn accept_plan(&mut self, now: Moment, generation: Generation, plan: Arc<Plan>) {
+        if let TableState::Awaited(early) = &mut self.table {
+            *early = Some((generation, plan));
+            return;
+        }
         let old = self.plan.replace(Arc::clone(&plan));
         self.generation = generation;
-        let mut touched: BTreeSet<ProgramName> = BTreeSet::new();
-        for (name, spec) in &plan.programs {
-            let before = old.as_ref().and_then(|old| old.programs.get(name));
-            if before.is_none_or(|before| before != spec) || mutant!(SamePlanRestarts) {
-                touched.insert(name.clone());
-                self.take_spec(now, spec);
-            }
+        let changed = changes(old.as_deref(), &plan);
+        for (name, change) in &changed {
+            self.expire_scale(old.as_ref().and_then(|old| old.programs.get(name)).map(AsRef::as_ref), name);
+            self.wake(now, name, change);
         }
-        if let Some(old) = &old {
-            touched.extend(old.programs.keys().filter(|name| !plan.programs.contains_key(*name)).cloned());
-        }
-        let orphaned = self.instances.keys().filter(|name| !plan.programs.contains_key(*name)).cloned();
-        touched.extend(orphaned.collect::<Vec<_>>());
         self.record_plan();
+        for name in changed.keys() {
+            self.add_slots(now, name);
+            for index in self.indexes(name) {
+                self.turn(now, &Slot::new(name.clone(), index), false, Instance::take_live_part);
+            }
+            self.rolling.insert(name.clone());
+        }
+        let gone = self.instances.keys().filter(|name| !plan.programs.contains_key(*name)).cloned();
+        let touched: BTreeSet<ProgramName> = gone.chain(changed.into_keys()).collect();
         let slots = self.slots_of(&touched);
         self.settle_slots(now, slots);
+    }
+
+    /// What rests is tried again when its entry changed in what it is launched with, and a rollout that had stopped
+    /// goes on. Before the plan's record: better once too often than not at all.
+    fn wake(&mut self, now: Moment, name: &ProgramName, change: &Change) {
+        for index in self.indexes(name) {
+            self.turn(now, &Slot::new(name.clone(), index), false, |instance, _| instance.wake(change));
+        }
+    }
+
+    fn indexes(&self, name: &ProgramName) -> Vec<u32> {
+        self.instances.get(name).into_iter().flat_map(|all| all.keys().copied()).collect()
     }
 
     /// The slots of some programs, in start order.
@@ -42,29 +63,18 @@ impl Supervisor {
         slots
     }
 
-    /// A program is new or differs.
-    fn take_spec(&mut self, now: Moment, spec: &Arc<Program>) {
-        let name = &spec.name;
-        self.expire_scale(spec);
-        self.add_slots(now, name);
-        let indexes: Vec<u32> =
-            self.instances.get(name).into_iter().flat_map(|all| all.keys().copied()).collect();
-        for index in indexes {
-            self.turn(now, &Slot::new(name.clone(), index), false, |instance, turn| {
-                if let Some(action) = instance.take_spec(spec, turn.generation) {
-                    turn.out.push_back(action);
-                }
-            });
-        }
-        self.rolling.insert(name.clone());
-    }
-
-    /// A `scale` lasts until the file's own number changes.
-    fn expire_scale(&mut self, spec: &Program) {
-        let Some(wish) = self.overrides.get_mut(&spec.name) else { return };
-        if wish.scale.as_ref().is_some_and(|scale| scale.file_count != spec.instances.count()) {
+    /// A `scale` lasts until the file's own `instances` changes.
+    fn expire_scale(&mut self, before: Option<&Program>, name: &ProgramName) {
+        let Some(spec) = self.spec(name).cloned() else { return };
+        let Some(wish) = self.overrides.get_mut(name) else { return };
+        let ends = |file_count: u32, count: u32| {
+            file_count != spec.instances.count()
+                || before.is_some_and(|before| before.instances != spec.instances)
+                || (spec.instances == Instances::Single && count > 1)
+        };
+        if wish.scale.as_ref().is_some_and(|scale| ends(scale.file_count, scale.count)) {
             wish.scale = None;
-            self.keep_override(&spec.name);
+            self.keep_override(name);
         }
     }
 
@@ -98,7 +108,10 @@ impl Supervisor {
             let spec = plan.as_ref().and_then(|plan| plan.programs.get(name));
             for run in instances.values_mut().filter_map(Instance::run_mut) {
                 match spec {
-                    Some(spec) if run.spec == *spec => run.generation = self.generation,
+                    Some(spec) if run.spec == *spec || compare(&run.spec, spec).is_none() => {
+                        run.spec = Arc::clone(spec);
+                        run.generation = self.generation;
+                    }
                     Some(_) | None => stale.push(run.id),
                 }
             }
@@ -107,42 +120,60 @@ impl Supervisor {
     }
 }
 
-impl Instance {
-    /// What a new spec means for this instance.
-    fn take_spec(&mut self, spec: &Arc<Program>, generation: Generation) -> Option<Action> {
-        self.trial = match std::mem::replace(&mut self.trial, Trial::None) {
-            Trial::Failed(_) => Trial::None,
-            other @ (Trial::None | Trial::Running) => other,
-        };
-        let at_rest = matches!(self.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
-        let Some(run) = self.run_mut() else {
-            if at_rest {
-                self.replace = self.replace.take().or_else(|| Some(Replace::Edit("its entry".to_owned())));
+/// Every program that is new or differs, and in what.
+fn changes(old: Option<&Plan>, new: &Plan) -> BTreeMap<ProgramName, Change> {
+    let mut changes = BTreeMap::new();
+    for (name, spec) in &new.programs {
+        let change = match old.and_then(|old| old.programs.get(name)) {
+            None => Change::default(),
+            Some(before) if before == spec && !mutant!(SamePlanRestarts) => continue,
+            Some(before) => {
+                let change = compare(before, spec);
+                if change.is_none() && !mutant!(SamePlanRestarts) {
+                    continue;
+                }
+                change
             }
-            return None;
         };
-        let change = compare(&run.spec, spec);
-        let restart = !change.restart.is_empty()
-            || (mutant!(LiveRestarts) && !change.live.is_empty())
-            || mutant!(SamePlanRestarts);
-        if restart {
-            if !matches!(self.replace, Some(Replace::Operator { .. })) {
-                self.replace = Some(Replace::Edit(keys(&change)));
-            }
-            return None;
-        }
-        let respec = (!change.is_none()).then(|| {
-            run.spec = Arc::clone(spec);
-            run.generation = generation;
-            Action::Respec { run: run.id, spec: Arc::clone(spec), generation }
-        });
-        if matches!(self.replace, Some(Replace::Edit(_))) {
-            self.replace = None;
-        }
-        respec
+        changes.insert(name.clone(), change);
     }
+    changes
 }
 
-fn keys(change: &Change) -> String {
-    change.restart.join(", ")
+/// Why a run must be replaced to be what the plan says, if it must.
+pub(super) fn outdated(run: &Run, turn: &Turn<'_>) -> Option<Replace> {
+    let spec = turn.spec?;
+    if run.generation == turn.generation {
+        return None;
+    }
+    let change = compare(&run.spec, spec);
+    let restart = !change.restart.is_empty() || (mutant!(LiveRestarts) && !change.live.is_empty());
+    restart.then(|| Replace::Edit(change.restart.join(", ")))
+}
+
+impl Instance {
+    fn wake(&mut self, change: &Change) {
+        if matches!(self.trial, Trial::Failed(_)) {
+            self.trial = Trial::None;
+        }
+        let rests = matches!(self.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+        if rests && !change.restart.is_empty() {
+            self.replace = Some(Replace::Edit(change.restart.join(", ")));
+        }
+        if mutant!(SamePlanRestarts) {
+            self.replace = Some(Replace::Operator { by: String::new(), force: false });
+        }
+    }
+
+    /// A run that needs no new process for the plan's spec takes it as it is.
+    pub(super) fn take_live_part(&mut self, turn: &mut Turn<'_>) {
+        let (Some(spec), Some(run)) = (turn.spec, self.run_mut()) else { return };
+        if run.generation == turn.generation || outdated(run, turn).is_some() {
+            return;
+        }
+        run.spec = Arc::clone(spec);
+        run.generation = turn.generation;
+        let respec = Action::Respec { run: run.id, spec: Arc::clone(spec), generation: turn.generation };
+        turn.out.push_back(respec);
+    }
 }

@@ -3,12 +3,12 @@
 //! Two entrances: [`Instance::observe`] takes news of the live run, [`Instance::settle`] acts on what is wanted
 //! and on the time. Both leave through [`Instance::enter`], the one place that sets the phase.
 
+use super::edit::outdated;
 use super::mutant::mutant;
 use super::random::Random;
-use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
-use super::{Action, Fact, Instance, Launch, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
-use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
+use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
+use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Orphans, Program, RunId, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +41,10 @@ pub(super) struct Turn<'a> {
     pub(super) random: &'a mut Random,
     /// Which slot each live run belongs to.
     pub(super) runs: &'a mut BTreeMap<RunId, Slot>,
+    /// What may be done only when the slot's new state is on disk: releases and launches.
+    pub(super) then: Vec<Action>,
     /// Set when `restart.then: shutdown` applies.
-    pub(super) give_up: &'a mut Option<String>,
+    pub(super) give_up: Option<String>,
 }
 
 impl Turn<'_> {
@@ -50,12 +52,18 @@ impl Turn<'_> {
         self.out.push_back(Action::Note(Notice { slot: self.slot.clone(), label, fact }));
     }
 
+    /// No process of `run` is left, or none that is ours.
+    pub(super) fn release(&mut self, run: RunId) {
+        self.runs.remove(&run);
+        self.then.push(Action::Release { run });
+    }
+
     fn note_exit(&mut self, run: &Run, exit: Exit) {
         let fact = Fact::Exited { pid: run.pid.unwrap_or_default(), exit, asked: run.asked };
         self.note(run.label.clone(), fact);
     }
 
-    fn label(&self) -> InstanceLabel {
+    pub(super) fn label(&self) -> InstanceLabel {
         InstanceLabel::of(self.slot, self.spec.is_some_and(|spec| spec.instances.numbered()))
     }
 }
@@ -105,6 +113,11 @@ impl Instance {
         }
     }
 
+    /// A stop waits for the end of a task.
+    pub(super) fn drains(&self) -> bool {
+        matches!(self.phase, Phase::Draining(..))
+    }
+
     pub(super) fn run_mut(&mut self) -> Option<&mut Run> {
         match &mut self.phase {
             Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => None,
@@ -126,6 +139,8 @@ impl Instance {
                 Trial::Running => run.started_at.map(|at| at + run.spec.restart.min_uptime),
                 Trial::None | Trial::Failed(_) => None,
             },
+            // What is to be left alone is not waited for; only the answer to CheckTree is missing.
+            Phase::Stopping(run, StopStage::Sweeping { .. }) if run.spec.orphans == Orphans::Keep => None,
             Phase::Stopping(_, StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) => {
                 Some(*deadline)
             }
@@ -156,15 +171,18 @@ impl Instance {
             }
             News::LaunchFailed(failure) => {
                 turn.note(run.label.clone(), Fact::LaunchFailed(failure.clone()));
-                turn.out.push_back(Action::Release { run: run.id });
-                turn.runs.remove(&run.id);
+                turn.release(run.id);
                 self.after_failed_launch(turn, failure);
             }
-            News::Exited(_)
-            | News::TreeLeft(_)
-            | News::TreeEmpty
-            | News::StopCommandDone(_)
-            | News::Work(_) => self.phase = Phase::Starting(run),
+            // That it was executed was told to a supervisor that is no more.
+            News::Exited(exit) => {
+                run.started_at = Some(turn.now);
+                let deadline = turn.now + run.spec.stop.grace();
+                self.main_ended(turn, run, exit, deadline);
+            }
+            News::TreeLeft(_) | News::TreeEmpty | News::StopCommandDone(_) | News::Work(_) => {
+                self.phase = Phase::Starting(run)
+            }
         }
     }
 
@@ -198,8 +216,10 @@ impl Instance {
                 match work {
                     Work::Busy => self.phase = Phase::Draining(run, until),
                     Work::Idle => {
-                        turn.out.push_back(Action::ForgetWork { run: run.id });
+                        // Only then: what is idle is kept from beginning a task until it has been asked.
+                        let forget = Action::ForgetWork { run: run.id };
                         self.ask_to_stop(turn, run);
+                        turn.out.push_back(forget);
                     }
                 }
             }
@@ -213,15 +233,16 @@ impl Instance {
 
     fn while_killing(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
         match news {
-            News::Exited(exit) => {
-                run.exit = run.exit.or(Some((exit, turn.now)));
+            News::Exited(exit) if run.exit.is_none() => {
+                run.exit = Some((exit, turn.now));
                 turn.note_exit(&run, exit);
                 turn.out.push_back(Action::CheckTree { run: run.id });
                 self.phase = Phase::Killing(run);
             }
             // KILL is only over when main is, too: its exit comes first.
             News::TreeEmpty if run.exit.is_some() => self.run_ended(turn, run),
-            News::TreeEmpty
+            News::Exited(_)
+            | News::TreeEmpty
             | News::Launched { .. }
             | News::LaunchFailed(_)
             | News::TreeLeft(_)
@@ -243,110 +264,10 @@ impl Instance {
         self.enter(turn, Phase::Stopping(run, StopStage::Sweeping { deadline }), Some(why));
     }
 
-    /// Nothing of the run lives any more: what next?
-    pub(super) fn run_ended(&mut self, turn: &mut Turn<'_>, run: Run) {
-        turn.out.push_back(Action::Release { run: run.id });
-        turn.runs.remove(&run.id);
-        let (exit, at) = run.exit.unwrap_or((Exit::Unknown, turn.now));
-        self.last_exit = Some((exit, at));
-        match (&turn.wish, turn.spec) {
-            (Wish::Stop(reason), _) => {
-                let why = reason.text(turn.slot.program.as_str());
-                self.stop_here(turn, why);
-            }
-            (Wish::Run, None) => self.stop_here(turn, String::new()),
-            (Wish::Run, Some(_)) if run.asked || self.replace.is_some() => {
-                let why = self.replacement_text().unwrap_or_else(|| "started again after a stop".to_owned());
-                let judged = self.replace.is_some();
-                self.calm_down();
-                self.launch(turn, why, judged);
-            }
-            (Wish::Run, Some(spec)) => {
-                let spec = Arc::clone(spec);
-                self.ended_by_itself(turn, &spec, exit, at.since(run.started_at.unwrap_or(at)));
-            }
-        }
-    }
-
-    fn ended_by_itself(&mut self, turn: &mut Turn<'_>, spec: &Program, exit: Exit, lasted: Duration) {
-        let policy = &spec.restart;
-        let after = humane(lasted);
-        if lasted >= policy.min_uptime {
-            self.calm_down();
-        }
-        match judge(policy, exit, lasted) {
-            Verdict::RestartNow => {
-                self.launch(turn, format!("restarted after it {exit} ({after} of life)"), false);
-            }
-            Verdict::FailedStart => self.failed_start(turn, spec, &format!("it {exit} after {after}")),
-            Verdict::Completed => {
-                let why = format!("it {exit}, a success that restart.policy does not start again");
-                self.enter(turn, Phase::Completed, Some(why));
-            }
-            Verdict::NotRestarted => {
-                let why = format!("it {exit}, and restart.policy does not start it again");
-                self.fail_trial(&why);
-                self.enter(turn, Phase::Failed(None), Some(why));
-            }
-            Verdict::Forbidden => {
-                let why = format!("it {exit}, which restart.never_codes forbids to start again");
-                self.fail_trial(&why);
-                self.enter(turn, Phase::Failed(None), Some(why));
-            }
-        }
-    }
-
-    fn after_failed_launch(&mut self, turn: &mut Turn<'_>, failure: LaunchFailure) {
-        match (&turn.wish, turn.spec) {
-            (Wish::Stop(reason), _) => {
-                let why = reason.text(turn.slot.program.as_str());
-                self.stop_here(turn, why);
-            }
-            (Wish::Run, None) => self.stop_here(turn, String::new()),
-            (Wish::Run, Some(_)) if self.replace.is_some() => {
-                let why = self.replacement_text().unwrap_or_default();
-                self.calm_down();
-                self.launch(turn, why, true);
-            }
-            (Wish::Run, Some(spec)) => {
-                let spec = Arc::clone(spec);
-                self.failed_start(turn, &spec, &failure.message);
-            }
-        }
-    }
-
-    fn failed_start(&mut self, turn: &mut Turn<'_>, spec: &Program, what: &str) {
-        self.fail_trial(what);
-        let mut failures = Failures {
-            recent: &mut self.failures,
-            in_row: &mut self.failures_in_row,
-            exhausted: &mut self.exhausted,
-        };
-        let after = failures.count(&spec.restart, turn.now, turn.random);
-        let count = self.failures_in_row;
-        match after {
-            AfterFailure::Pause(until) => {
-                let why = match count {
-                    1 => what.to_owned(),
-                    _ => format!("{what}; {count} failed starts in a row"),
-                };
-                self.enter(turn, Phase::Backoff(until), Some(why));
-            }
-            AfterFailure::GiveUp(retry) => {
-                let why = format!("{what}; given up after {count} failed starts in a row");
-                self.enter(turn, Phase::Failed(retry), Some(why));
-            }
-            AfterFailure::Shutdown => {
-                let why = format!("{what}; given up after {count} failed starts in a row");
-                *turn.give_up = Some(format!("{} failed, and restart.then says shutdown", turn.slot.program));
-                self.enter(turn, Phase::Failed(None), Some(why));
-            }
-        }
-    }
-
     /// Acts on what is wanted and on what time it is.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         self.hurry |= turn.wish.is_forced();
+        self.notice_edit(turn);
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
         match phase {
             Phase::Stopped => self.settle_stopped(turn),
@@ -366,123 +287,70 @@ impl Instance {
         }
     }
 
+    /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
+    /// it; that an operator asked for a restart ends when the instance is to stop.
+    fn notice_edit(&mut self, turn: &Turn<'_>) {
+        if !turn.wish.is_run() {
+            self.replace = None;
+            return;
+        }
+        let Some(run) = self.run().filter(|run| !run.asked) else { return };
+        if !matches!(self.replace, Some(Replace::Operator { .. })) {
+            self.replace = outdated(run, turn);
+        }
+    }
+
     fn settle_stopped(&mut self, turn: &mut Turn<'_>) {
         match &turn.wish {
             Wish::Run => {
                 let why =
-                    self.replacement_text().unwrap_or_else(|| "started as the configuration says".into());
+                    self.launch_text("started").unwrap_or_else(|| "started as the configuration says".into());
                 self.launch(turn, why, false);
             }
             Wish::Stop(reason) => {
                 self.why = reason.text(turn.slot.program.as_str());
-                self.replace = None;
+                self.hurry = false;
+                self.passes_trial();
             }
         }
     }
 
     /// Completed, failed and backoff: no process, but not simply stopped.
     fn settle_resting(&mut self, turn: &mut Turn<'_>, phase: Phase, due: Option<Moment>) {
+        self.phase = phase;
         match &turn.wish {
             Wish::Stop(reason) => {
                 let why = reason.text(turn.slot.program.as_str());
-                self.phase = phase;
                 self.stop_here(turn, why);
             }
             Wish::Run if self.replace.is_some() => {
-                let why = self.replacement_text().unwrap_or_default();
+                let why = self.launch_text("started again").unwrap_or_default();
                 let judged = matches!(self.replace, Some(Replace::Edit(_)));
                 self.calm_down();
-                self.phase = phase;
                 self.launch(turn, why, judged);
             }
             Wish::Run if due.is_some_and(|due| due <= turn.now) => {
                 let why = format!("restarted: {}", self.why);
-                self.phase = phase;
                 self.launch(turn, why, false);
             }
-            Wish::Run => self.phase = phase,
+            Wish::Run => {}
         }
     }
 
     fn settle_running(&mut self, turn: &mut Turn<'_>, run: Run) {
         let steady_at = run.started_at.map(|at| at + run.spec.restart.min_uptime);
-        if self.trial == Trial::Running && steady_at.is_some_and(|at| at <= turn.now) {
-            self.trial = Trial::None;
+        if steady_at.is_some_and(|at| at <= turn.now) {
+            self.passes_trial();
         }
         let replace_now = self.replace.is_some() && turn.may_replace;
         let forgotten = mutant!(StopLostInLaunch) && run.started_at == Some(turn.now);
         if (turn.wish.is_run() && !replace_now) || forgotten {
+            // A forced stop that was taken back must not make the next one forced.
+            self.hurry = false;
             self.phase = Phase::Running(run);
             return;
         }
-        self.hurry |=
-            turn.wish.is_run() && matches!(self.replace, Some(Replace::Operator { force: true, .. }));
         self.open_gate(turn, run);
-    }
-
-    /// Starts a new run with the newest spec. The old one, if any, is gone with all its descendants.
-    /// `judged`: it replaces another run, and its siblings are replaced only if it does well.
-    pub(super) fn launch(&mut self, turn: &mut Turn<'_>, why: String, judged: bool) {
-        let Some(spec) = turn.spec else { return };
-        let first = matches!(self.phase, Phase::Stopped) && self.last_exit.is_none();
-        self.restarts = if first { self.restarts } else { self.restarts.saturating_add(1) };
-        if judged && turn.has_siblings {
-            self.trial = Trial::Running;
-        }
-        self.replace = None;
-        self.hurry = false;
-        let run = Run {
-            id: turn.random.run_id(),
-            label: turn.label(),
-            spec: Arc::clone(spec),
-            generation: turn.generation,
-            pid: None,
-            started_at: None,
-            adopted: false,
-            exit: None,
-            asked: false,
-            busy_since: None,
-        };
-        turn.runs.insert(run.id, turn.slot.clone());
-        let launch = Launch {
-            run: run.id,
-            slot: turn.slot.clone(),
-            label: run.label.clone(),
-            spec: Arc::clone(spec),
-            generation: turn.generation,
-        };
-        self.enter(turn, Phase::Starting(run), Some(why));
-        // On disk before the order: what the keeper runs, the records know.
-        turn.out.push_back(Action::Record { slot: turn.slot.clone(), record: Some(Box::new(self.clone())) });
-        turn.out.push_back(Action::Launch(Box::new(launch)));
-    }
-
-    fn stop_here(&mut self, turn: &mut Turn<'_>, why: String) {
-        self.calm_down();
-        self.replace = None;
-        self.hurry = false;
-        self.enter(turn, Phase::Stopped, Some(why));
-    }
-
-    /// A new beginning: earlier failures count no more.
-    pub(super) fn calm_down(&mut self) {
-        self.failures.clear();
-        self.failures_in_row = 0;
-        self.exhausted = false;
-    }
-
-    fn fail_trial(&mut self, why: &str) {
-        if self.trial == Trial::Running {
-            self.trial = Trial::Failed(why.to_owned());
-        }
-    }
-
-    /// Why the next launch happens, where it is a replacement.
-    fn replacement_text(&self) -> Option<String> {
-        self.replace.as_ref().map(|replace| match replace {
-            Replace::Edit(keys) => format!("restarted because the configuration changed ({keys})"),
-            Replace::Operator { by, .. } => format!("restarted by {by}"),
-        })
     }
 
     /// The one place that sets the phase. `why` = `None` keeps the reason.

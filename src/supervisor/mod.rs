@@ -9,6 +9,7 @@ mod action;
 mod core;
 mod diff;
 mod edit;
+mod ended;
 mod event;
 mod instance;
 pub(crate) mod mutant;
@@ -17,8 +18,10 @@ mod record;
 mod requests;
 mod restart;
 mod rollout;
+mod shutdown;
 mod status;
 mod stop;
+mod takeover;
 mod view;
 mod wish;
 

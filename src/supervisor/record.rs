@@ -12,27 +12,27 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Where it is in its life.
-    pub(super) phase: Phase,
+    pub(crate) phase: Phase,
     /// When it entered the phase.
-    pub(super) since: Moment,
+    pub(crate) since: Moment,
     /// Why it is where it is: a fragment for people.
-    pub(super) why: String,
+    pub(crate) why: String,
     /// Launches after the first one.
-    pub(super) restarts: u32,
+    pub(crate) restarts: u32,
     /// How the last run ended.
-    pub(super) last_exit: Option<(Exit, Moment)>,
+    pub(crate) last_exit: Option<(Exit, Moment)>,
     /// Failed starts and when, oldest first; at most `restart.limit` + 1 of them.
-    pub(super) failures: Vec<Moment>,
+    pub(crate) failures: Vec<Moment>,
     /// Failed starts in a row, what the pause grows with.
-    pub(super) failures_in_row: u32,
+    pub(crate) failures_in_row: u32,
     /// The limit was reached and no run has been steady since: one try at a time from now on.
-    pub(super) exhausted: bool,
+    pub(crate) exhausted: bool,
     /// It is to be replaced as soon as its turn comes.
-    pub(super) replace: Option<Replace>,
+    pub(crate) replace: Option<Replace>,
     /// Whether it is the one by which a replacement of several is judged.
-    pub(super) trial: Trial,
+    pub(crate) trial: Trial,
     /// The present stop waits neither for a task's end nor for a grace period.
-    pub(super) hurry: bool,
+    pub(crate) hurry: bool,
 }
 
 /// Where an instance is in its life. Each variant owns what only it needs, deadline included.

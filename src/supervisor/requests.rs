@@ -34,7 +34,7 @@ impl Supervisor {
     }
 
     fn start(&mut self, now: Moment, by: &Author, targets: &[Target]) -> Result<Vec<Slot>, Refused> {
-        let slots = self.resolve(targets)?;
+        let slots = self.resolve_planned(targets)?;
         for target in targets {
             self.clear_stop(target);
             self.mark_started(target);
@@ -60,10 +60,7 @@ impl Supervisor {
             self.keep_override(target.program());
         }
         for slot in &slots {
-            self.turn(now, slot, false, |instance, _| {
-                instance.hurry |= force && instance.run().is_some();
-                instance.replace = None;
-            });
+            self.turn(now, slot, false, |instance, _| instance.hurry |= force && instance.run().is_some());
         }
         self.settle_sorted(now, &slots);
         Ok(slots)
@@ -76,7 +73,7 @@ impl Supervisor {
         targets: &[Target],
         force: bool,
     ) -> Result<Vec<Slot>, Refused> {
-        let slots = self.resolve(targets)?;
+        let slots = self.resolve_planned(targets)?;
         for target in targets {
             self.clear_stop(target);
             self.mark_started(target);
@@ -164,6 +161,15 @@ impl Supervisor {
         Ok(slots.into_iter().collect())
     }
 
+    /// The same, of programs that the plan names: what was removed from it can only be stopped.
+    fn resolve_planned(&self, targets: &[Target]) -> Result<Vec<Slot>, Refused> {
+        let slots = self.resolve(targets)?;
+        match targets.iter().find(|target| self.spec(target.program()).is_none()) {
+            Some(target) => Err(Refused::Unknown(target.clone())),
+            None => Ok(slots),
+        }
+    }
+
     fn program_slots(&self, name: &ProgramName) -> Vec<Slot> {
         let indexes = self.instances.get(name).into_iter().flat_map(|all| all.keys());
         indexes.map(|index| Slot::new(name.clone(), *index)).collect()
@@ -248,41 +254,32 @@ impl Instance {
     fn start_over(&mut self, by: &str) {
         self.forget_failed_trial();
         match &self.phase {
-            Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
-                self.replace = Some(Replace::Operator { by: by.to_owned(), force: false });
-            }
-            Phase::Stopped => {
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
                 self.calm_down();
                 self.replace = Some(Replace::Operator { by: by.to_owned(), force: false });
             }
-            Phase::Starting(_)
-            | Phase::Running(_)
-            | Phase::Draining(..)
-            | Phase::Stopping(..)
-            | Phase::Killing(_) => {}
+            // A forced stop, if there was one, is taken back with the stop.
+            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry = false,
+            Phase::Stopping(..) | Phase::Killing(_) => {}
         }
     }
 
     fn ask_for_restart(&mut self, replace: Replace) {
         self.forget_failed_trial();
+        let force = matches!(replace, Replace::Operator { force: true, .. });
         match &self.phase {
             // It is on its way down and will come up with the newest spec: nothing more to ask for.
-            Phase::Stopping(run, _) | Phase::Killing(run) if run.asked => {
-                self.hurry |= matches!(replace, Replace::Operator { force: true, .. });
+            Phase::Stopping(run, _) | Phase::Killing(run) if run.asked => self.hurry |= force,
+            Phase::Stopping(..) | Phase::Killing(_) => {
+                self.hurry |= force;
+                self.replace = Some(replace);
             }
-            Phase::Stopped
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Starting(_)
-            | Phase::Running(_)
-            | Phase::Draining(..)
-            | Phase::Stopping(..)
-            | Phase::Killing(_) => {
-                self.hurry |= matches!(
-                    (&replace, &self.phase),
-                    (Replace::Operator { force: true, .. }, Phase::Draining(..) | Phase::Stopping(..))
-                );
+            // Whether it is forced is looked at when its turn comes.
+            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => {
+                self.hurry = false;
+                self.replace = Some(replace);
+            }
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
                 self.replace = Some(replace);
             }
         }

@@ -1,9 +1,21 @@
 //! Several instances of one program are replaced one at a time: the next only when the last one is steady, none
 //! any more when one fails.
 
+use super::instance::Turn;
 use super::mutant::mutant;
-use super::{Instance, Phase, Supervisor, Trial};
+use super::wish::wanted_count;
+use super::{Action, Instance, Phase, Replace, Supervisor, Trial};
 use crate::model::{Moment, ProgramName, Slot};
+use std::collections::BTreeMap;
+
+/// What a rollout does with one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It is this one's turn.
+    Go,
+    /// Not signalled yet, and it is another one's turn.
+    Back,
+}
 
 impl Supervisor {
     /// Gives the next instance of `program` its turn, if one waits and nothing is in motion.
@@ -11,37 +23,92 @@ impl Supervisor {
         if !self.rolling.contains(program) {
             return;
         }
-        let Some(instances) = self.instances.get(program) else {
+        let instances = self.instances.get(program);
+        let rolls = |i: &Instance| i.replace.is_some() || i.trial == Trial::Running;
+        let Some(instances) = instances.filter(|all| all.values().any(rolls)) else {
             self.rolling.remove(program);
             return;
         };
-        if !instances.values().any(|i| i.replace.is_some() || i.trial == Trial::Running) {
-            self.rolling.remove(program);
+        // A single instance waits for nobody.
+        if wanted_count(self.spec(program).map(AsRef::as_ref), self.overrides.get(program)) <= 1 {
             return;
         }
-        let stopped_by_failure = instances.values().any(|i| matches!(i.trial, Trial::Failed(_)));
-        if (stopped_by_failure && !mutant!(RollOverFailure)) || instances.values().any(in_motion) {
-            return;
-        }
-        let next = instances.iter().find(|(_, i)| waits_for_its_turn(i)).map(|(index, _)| *index);
-        if let Some(index) = next {
+        for (index, step) in next_steps(instances) {
             let slot = Slot::new(program.clone(), index);
-            self.turn(now, &slot, true, Instance::settle);
+            match step {
+                Step::Go => self.turn(now, &slot, true, Instance::settle),
+                Step::Back => self.turn(now, &slot, false, Instance::step_back),
+            }
+        }
+    }
+
+    /// The instance in `failed` is the first that failed: a restart that an operator asked for ends there. An edit
+    /// stays to be done.
+    pub(super) fn call_off_restarts(&mut self, now: Moment, failed: &Slot) {
+        let waits = |i: &Instance| {
+            let live = matches!(i.phase, Phase::Running(_) | Phase::Draining(..));
+            live && matches!(i.replace, Some(Replace::Operator { .. }))
+        };
+        let siblings = self.instances.get(&failed.program).into_iter().flatten();
+        let waiting: Vec<u32> = siblings.filter(|(_, i)| waits(i)).map(|(index, _)| *index).collect();
+        for index in waiting.into_iter().filter(|index| *index != failed.index) {
+            self.turn(now, &Slot::new(failed.program.clone(), index), false, |instance, turn| {
+                instance.replace = None;
+                instance.settle(turn);
+            });
         }
     }
 }
 
-/// It is being replaced, or was and has not proved itself.
-fn in_motion(instance: &Instance) -> bool {
-    let replaced = match &instance.phase {
-        Phase::Starting(_) | Phase::Draining(..) | Phase::Stopping(..) | Phase::Killing(_) => {
-            instance.replace.is_some()
-        }
-        Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Running(_) => false,
+/// Who goes, who waits. At most one instance is in motion, so far as that is still in our hands.
+fn next_steps(instances: &BTreeMap<u32, Instance>) -> Vec<(u32, Step)> {
+    let paused = instances.values().any(|i| matches!(i.trial, Trial::Failed(_))) && !mutant!(RollOverFailure);
+    let may_go = |i: &Instance| match &i.replace {
+        Some(Replace::Operator { .. }) => true,
+        Some(Replace::Edit(_)) => !paused,
+        None => false,
     };
-    replaced || instance.trial == Trial::Running
+    let mut free = !instances.values().any(is_in_motion);
+    let mut steps = Vec::new();
+    for (index, instance) in instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some()) {
+        let goes = free && may_go(instance);
+        steps.push((*index, if goes { Step::Go } else { Step::Back }));
+        free &= !goes;
+    }
+    if free {
+        let waiting = || instances.iter().filter(|(_, i)| matches!(i.phase, Phase::Running(_)) && may_go(i));
+        // The one on trial first: what it was to prove is of no interest any more.
+        let next = waiting().find(|(_, i)| i.trial == Trial::Running).or_else(|| waiting().next());
+        steps.extend(next.map(|(index, _)| (*index, Step::Go)));
+    }
+    steps
 }
 
-fn waits_for_its_turn(instance: &Instance) -> bool {
-    instance.replace.is_some() && matches!(instance.phase, Phase::Running(_))
+/// It is being replaced, or was and has not proved itself. One that drains can still step back.
+fn is_in_motion(instance: &Instance) -> bool {
+    match &instance.phase {
+        Phase::Draining(..) => false,
+        Phase::Running(_) => instance.trial == Trial::Running && instance.replace.is_none(),
+        Phase::Stopped
+        | Phase::Completed
+        | Phase::Failed(_)
+        | Phase::Backoff(_)
+        | Phase::Starting(_)
+        | Phase::Stopping(..)
+        | Phase::Killing(_) => instance.replace.is_some() || instance.trial == Trial::Running,
+    }
+}
+
+impl Instance {
+    /// Out of the drain, to wait for its turn.
+    fn step_back(&mut self, turn: &mut Turn<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
+        let Phase::Draining(run, _) = phase else {
+            self.phase = phase;
+            return;
+        };
+        turn.out.push_back(Action::ForgetWork { run: run.id });
+        let why = "waits until another instance has been replaced".to_owned();
+        self.enter(turn, Phase::Running(run), Some(why));
+    }
 }

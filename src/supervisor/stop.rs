@@ -10,7 +10,7 @@ use std::time::Duration;
 impl Instance {
     /// A stop is wanted. Whatever wants it passes here: nothing is signalled in the middle of a task.
     pub(super) fn open_gate(&mut self, turn: &mut Turn<'_>, run: Run) {
-        if self.hurry {
+        if self.is_forced(turn) {
             return self.kill(turn, run, "without waiting, as asked");
         }
         match &run.spec.work {
@@ -24,8 +24,14 @@ impl Instance {
         }
     }
 
+    /// Neither a task nor a grace period is waited for.
+    fn is_forced(&self, turn: &Turn<'_>) -> bool {
+        self.hurry
+            || (turn.may_replace && matches!(self.replace, Some(Replace::Operator { force: true, .. })))
+    }
+
     pub(super) fn settle_draining(&mut self, turn: &mut Turn<'_>, run: Run, until: Option<Moment>) {
-        if self.hurry {
+        if self.is_forced(turn) {
             turn.out.push_back(Action::ForgetWork { run: run.id });
             self.kill(turn, run, "without waiting, as asked");
         } else if turn.wish.is_run() && self.replace.is_none() {
@@ -49,7 +55,11 @@ impl Instance {
 
     pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage) {
         let (StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) = stage;
-        // A run that ended by itself may still have an empty tree: a forced stop waits for the answer, not for grace.
+        // Main is gone and the rest is to be left alone: only the answer to CheckTree is missing.
+        if matches!(stage, StopStage::Sweeping { .. }) && run.spec.orphans == Orphans::Keep {
+            self.phase = Phase::Stopping(run, stage);
+            return;
+        }
         if self.hurry {
             return self.kill(turn, run, "without waiting, as asked");
         }

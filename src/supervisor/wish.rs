@@ -60,7 +60,8 @@ pub(super) fn wanted_count(spec: Option<&Program>, wish: Option<&Override>) -> u
     let Some(spec) = spec else { return 0 };
     let file_count = spec.instances.count();
     match (spec.instances, wish.and_then(|wish| wish.scale.as_ref())) {
-        (_, Some(scale)) if scale.file_count == file_count => scale.count,
+        (Instances::Single, Some(scale)) if scale.file_count == file_count => scale.count.min(1),
+        (Instances::Numbered(_), Some(scale)) if scale.file_count == file_count => scale.count,
         (Instances::Single | Instances::Numbered(_), _) => file_count,
     }
 }

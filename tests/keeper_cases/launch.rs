@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-pub fn exits_are_told_in_order_and_pinned_until_release() {
+pub(super) fn exits_are_told_in_order_and_pinned_until_release() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let order = shell("echo out; echo err >&2; exit 7");
@@ -57,7 +57,7 @@ fn failure(order: &LaunchOrder, rig: &Rig) -> (LaunchStage, i32, String) {
     (found.stage, found.errno, found.message)
 }
 
-pub fn each_failure_has_its_stage_and_sentence() {
+pub(super) fn each_failure_has_its_stage_and_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: u32| {
         let path = dir.path().join(name);
@@ -114,7 +114,7 @@ pub fn each_failure_has_its_stage_and_sentence() {
     }
 }
 
-pub fn a_program_being_written_is_tried_again() {
+pub(super) fn a_program_being_written_is_tried_again() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let path = rig.dir.path().join("program");
@@ -140,7 +140,7 @@ pub fn a_program_being_written_is_tried_again() {
     assert_eq!((stage, errno), (LaunchStage::Exec, libc::ETXTBSY));
 }
 
-pub fn two_hundred_at_once_leave_no_descriptor() {
+pub(super) fn two_hundred_at_once_leave_no_descriptor() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let before = rig.descriptors();
@@ -168,7 +168,7 @@ pub fn two_hundred_at_once_leave_no_descriptor() {
     assert_eq!(rig.zombies(), 0);
 }
 
-pub fn the_child_is_set_up_as_ordered() {
+pub(super) fn the_child_is_set_up_as_ordered() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let input = rig.dir.path().join("input");
@@ -207,7 +207,7 @@ pub fn the_child_is_set_up_as_ordered() {
     assert_eq!(proc::stat(pid).unwrap().session, pid, "a session of its own");
 }
 
-pub fn rights_are_given_up() {
+pub(super) fn rights_are_given_up() {
     if !root() {
         return;
     }
@@ -238,7 +238,7 @@ pub fn rights_are_given_up() {
     }
 }
 
-pub fn the_path_is_searched_as_execvp_does() {
+pub(super) fn the_path_is_searched_as_execvp_does() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let closed = rig.dir.path().join("closed");

@@ -7,7 +7,7 @@ use sppm::linux::{memfd, pidfd};
 use sppm::model::{Exit, Signal};
 use std::os::fd::AsFd;
 
-pub fn one_keeper_per_folder() {
+pub(super) fn one_keeper_per_folder() {
     let (first, second) = (Rig::new(), Rig::new());
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("sppm.pid");
@@ -36,7 +36,7 @@ pub fn one_keeper_per_folder() {
     assert_eq!(owner, format!("{}\n", second.keeper_pid()));
 }
 
-pub fn hostile_packets_are_ignored() {
+pub(super) fn hostile_packets_are_ignored() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let before = rig.descriptors();
@@ -81,7 +81,7 @@ pub fn hostile_packets_are_ignored() {
     assert!(rig.descriptors() <= before + 64 + 2, "descriptors of garbage are closed");
 }
 
-pub fn signals_are_passed_on_with_their_sender() {
+pub(super) fn signals_are_passed_on_with_their_sender() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let keeper = pidfd::open(rig.keeper_pid()).unwrap();
@@ -104,7 +104,7 @@ pub fn signals_are_passed_on_with_their_sender() {
     assert!(matches!(supervisor.receive(), Report::Signal { signal: Signal::HUP, .. }));
 }
 
-pub fn a_supervisor_that_reads_nothing_costs_nothing() {
+pub(super) fn a_supervisor_that_reads_nothing_costs_nothing() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let keeper = pidfd::open(rig.keeper_pid()).unwrap();

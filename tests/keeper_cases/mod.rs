@@ -6,12 +6,12 @@ mod takeover;
 mod tree;
 
 /// A name and a test.
-pub type Case = (&'static str, fn());
+pub(crate) type Case = (&'static str, fn());
 
 macro_rules! cases {
     ($($subject:ident :: $name:ident),* $(,)?) => {
         /// Every case.
-        pub const ALL: &[Case] = &[$((concat!(stringify!($subject), "::", stringify!($name)), $subject::$name)),*];
+        pub(crate) const ALL: &[Case] = &[$((concat!(stringify!($subject), "::", stringify!($name)), $subject::$name)),*];
     };
 }
 

@@ -16,7 +16,7 @@ fn answers(pid: u32, fds: &ProcessFds) {
     assert_eq!(read_line(&fds.stdout), pid.to_string());
 }
 
-pub fn the_same_processes_over_many_kills() {
+pub(super) fn the_same_processes_over_many_kills() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let orders: Vec<LaunchOrder> = (0..8).map(|_| echoer()).collect();
@@ -67,7 +67,7 @@ pub fn the_same_processes_over_many_kills() {
     until("no zombie is left", || rig.zombies() == 0);
 }
 
-pub fn orders_of_a_dead_supervisor_are_executed_first() {
+pub(super) fn orders_of_a_dead_supervisor_are_executed_first() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let keeper = pidfd::open(rig.keeper_pid()).unwrap();
@@ -91,7 +91,7 @@ fn crash(supervisor: Supervisor<'_>) {
     supervisor.end(101);
 }
 
-pub fn crashes_in_a_row_make_the_state_suspicious() {
+pub(super) fn crashes_in_a_row_make_the_state_suspicious() {
     let rig = Rig::new();
     let supervisor = rig.first();
     supervisor.launch(&shell("exec sleep 1000"));
@@ -105,7 +105,7 @@ pub fn crashes_in_a_row_make_the_state_suspicious() {
     assert!(rig.stderr().contains("the supervisor exited with code 101"), "{}", rig.stderr());
 }
 
-pub fn the_first_ones_exit_code_is_the_keepers() {
+pub(super) fn the_first_ones_exit_code_is_the_keepers() {
     let rig = Rig::new();
     let supervisor = rig.supervisor();
     supervisor.table();
@@ -113,7 +113,7 @@ pub fn the_first_ones_exit_code_is_the_keepers() {
     assert_eq!(rig.exit_code(), 78);
 }
 
-pub fn goodbye_ends_with_its_code_and_without_a_pid_file() {
+pub(super) fn goodbye_ends_with_its_code_and_without_a_pid_file() {
     let rig = Rig::new();
     let (runtime_dir, pid_file) = (rig.dir.path().to_owned(), rig.dir.path().join("x.pid"));
     let supervisor = rig.first();
@@ -127,7 +127,7 @@ pub fn goodbye_ends_with_its_code_and_without_a_pid_file() {
     assert_eq!(rig.exit_code(), 9);
 }
 
-pub fn held_descriptors_come_back() {
+pub(super) fn held_descriptors_come_back() {
     let rig = Rig::new();
     let supervisor = rig.first();
     for name in ["one", "two", "three"] {
@@ -152,7 +152,7 @@ pub fn held_descriptors_come_back() {
     assert_eq!(held, wanted.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into());
 }
 
-pub fn a_program_outlives_the_keeper() {
+pub(super) fn a_program_outlives_the_keeper() {
     let mut rig = Rig::new();
     let supervisor = rig.first();
     let order = echoer();

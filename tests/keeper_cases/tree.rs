@@ -22,7 +22,7 @@ fn is_alive(pid: u32) -> bool {
     proc::stat(pid).is_ok_and(|stat| !stat.is_dead())
 }
 
-pub fn daemons_are_found_and_killed() {
+pub(super) fn daemons_are_found_and_killed() {
     let rig = Rig::new();
     let supervisor = rig.first();
     let order = shell(FAMILY);
@@ -47,7 +47,7 @@ pub fn daemons_are_found_and_killed() {
     until("orphans were reaped too", || rig.zombies() == 0);
 }
 
-pub fn a_cgroup_is_killed_whole() {
+pub(super) fn a_cgroup_is_killed_whole() {
     // Only where this process may make one; elsewhere the walk has to do.
     let Some(cgroups) = Cgroups::detect(&format!("test-{}", std::process::id())) else { return };
     let rig = Rig::new();
@@ -79,7 +79,7 @@ pub fn a_cgroup_is_killed_whole() {
     assert_eq!(supervisor.exit(order.run), Exit::Code(6));
 }
 
-pub fn strangers_are_reaped() {
+pub(super) fn strangers_are_reaped() {
     let rig = Rig::new();
     let supervisor = rig.first();
     // The orphan outlives main, and ends when its pipe does.

@@ -4,6 +4,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sppm::keeper::link::{LaunchOrder, Link, Order, Output, ProcessFds, Report, Sender, Stage};
 use sppm::keeper::{KeeperOptions, run};
 use sppm::linux::packet::{self, Waiting};
+use sppm::linux::tree::{KillState, KillUntilEmpty, Snapshot};
 use sppm::linux::{pidfd, proc};
 use sppm::model::{Exit, RunId, Signal};
 use std::cell::RefCell;
@@ -19,10 +20,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 const SOCKET: &str = "SPPM_TEST_SOCKET";
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The exit code of a process in one of the two roles; `None` for the test itself.
-pub fn role() -> Option<i32> {
+pub(crate) fn role() -> Option<i32> {
     let socket = std::env::var(SOCKET).ok()?;
     if std::env::args().nth(1).as_deref() == Some("supervise") {
         return Some(pass_the_line_on(Path::new(&socket)));
@@ -49,15 +50,15 @@ fn pass_the_line_on(socket: &Path) -> i32 {
 }
 
 /// A keeper.
-pub struct Rig {
-    pub dir: tempfile::TempDir,
+pub(crate) struct Rig {
+    pub(crate) dir: tempfile::TempDir,
     listener: UnixListener,
-    pub keeper: Child,
-    seen: RefCell<Vec<OwnedFd>>,
+    pub(crate) keeper: Child,
+    seen: RefCell<Vec<(RunId, u32, OwnedFd)>>,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Programs of other users look into it.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -72,7 +73,7 @@ impl Rig {
     }
 
     /// The next supervisor that the keeper starts.
-    pub fn supervisor(&self) -> Supervisor<'_> {
+    pub(crate) fn supervisor(&self) -> Supervisor<'_> {
         wait_for(&self.listener, "a supervisor");
         let (stream, _) = self.listener.accept().unwrap();
         let mut packet = packet::receive(&stream, Waiting::Allowed).unwrap();
@@ -93,7 +94,7 @@ impl Rig {
     }
 
     /// The first supervisor, its empty table read.
-    pub fn first(&self) -> Supervisor<'_> {
+    pub(crate) fn first(&self) -> Supervisor<'_> {
         let supervisor = self.supervisor();
         let (before, fresh, entries) = supervisor.table();
         assert_eq!((before, fresh, entries.len()), (0, false, 0));
@@ -101,16 +102,16 @@ impl Rig {
         supervisor
     }
 
-    pub fn keeper_pid(&self) -> u32 {
+    pub(crate) fn keeper_pid(&self) -> u32 {
         self.keeper.id()
     }
 
-    pub fn descriptors(&self) -> usize {
+    pub(crate) fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.keeper_pid())).unwrap().count()
     }
 
     /// Zombies among the keeper's children.
-    pub fn zombies(&self) -> usize {
+    pub(crate) fn zombies(&self) -> usize {
         let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
             entry.unwrap().file_name().to_str().and_then(|name| name.parse::<u32>().ok())
         });
@@ -118,72 +119,84 @@ impl Rig {
         pids.filter_map(|pid| proc::stat(pid).ok()).filter(ours).count()
     }
 
-    pub fn exit_code(mut self) -> i32 {
+    fn note(&self, run: RunId, pid: u32, fds: Option<&ProcessFds>) {
+        let pidfd = fds.map(|fds| fds.pidfd.try_clone().unwrap());
+        self.seen.borrow_mut().extend(pidfd.map(|pidfd| (run, pid, pidfd)));
+    }
+
+    pub(crate) fn exit_code(mut self) -> i32 {
         let pidfd = pidfd::open(self.keeper_pid()).unwrap();
         wait_for(&pidfd, "the keeper's end");
         self.keeper.wait().unwrap().code().unwrap()
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("stderr")).unwrap()
     }
 }
 
 impl Drop for Rig {
+    /// Whatever became of the test, nothing of it is left.
     fn drop(&mut self) {
+        let keeper = self.keeper_pid();
+        for (run, pid, pidfd) in self.seen.take() {
+            // Reaped ones have no pid any more that could be trusted.
+            let leader = if pidfd::exists(&pidfd).unwrap_or(false) { pid } else { 0 };
+            let mut kill = KillUntilEmpty::new(run, leader, None);
+            for _ in 0..20 {
+                if Snapshot::take(keeper).is_ok_and(|now| kill.step(&now) == KillState::Empty) {
+                    break;
+                }
+            }
+        }
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
-        for pidfd in self.seen.borrow().iter() {
-            let _ = pidfd::send_signal(pidfd, Signal::KILL);
-        }
     }
 }
 
 /// The test's end of the line.
-pub struct Supervisor<'a> {
+pub(crate) struct Supervisor<'a> {
     rig: &'a Rig,
     stream: UnixStream,
     pidfd: OwnedFd,
     /// The bare socket, for what no decent supervisor sends.
-    pub raw: OwnedFd,
-    pub sender: Sender,
+    pub(crate) raw: OwnedFd,
+    pub(crate) sender: Sender,
     reports: Receiver<Report>,
 }
 
 /// A process as reported.
 #[derive(Debug)]
-pub struct News {
-    pub run: RunId,
-    pub pid: u32,
-    pub stage: Stage,
-    pub fds: Option<ProcessFds>,
+pub(crate) struct News {
+    pub(crate) run: RunId,
+    pub(crate) pid: u32,
+    pub(crate) stage: Stage,
+    pub(crate) fds: Option<ProcessFds>,
 }
 
 impl Supervisor<'_> {
-    pub fn send(&self, order: &Order) {
+    pub(crate) fn send(&self, order: &Order) {
         self.sender.send(order).unwrap();
     }
 
-    pub fn receive(&self) -> Report {
+    pub(crate) fn receive(&self) -> Report {
         self.reports.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error}; {}", self.rig.stderr()))
     }
 
     /// Nothing may come for a while.
-    pub fn expect_silence(&self) {
+    pub(crate) fn expect_silence(&self) {
         if let Ok(report) = self.reports.recv_timeout(Duration::from_millis(300)) {
             panic!("{report:?}");
         }
     }
 
     /// The next news of a process; strangers in between are skipped.
-    pub fn news(&self) -> News {
+    pub(crate) fn news(&self) -> News {
         loop {
             match self.receive() {
                 Report::Process { run, tag, pid, stage, fds } => {
                     assert_eq!(tag, run.to_string().into_bytes(), "the tag comes back");
-                    if let Some(fds) = &fds {
-                        self.rig.seen.borrow_mut().push(fds.pidfd.try_clone().unwrap());
-                    }
+                    self.rig.note(run, pid, fds.as_ref());
                     return News { run, pid, stage, fds };
                 }
                 Report::Strangers => {}
@@ -193,14 +206,14 @@ impl Supervisor<'_> {
     }
 
     /// Greeting and table.
-    pub fn table(&self) -> (u32, bool, Vec<News>) {
+    pub(crate) fn table(&self) -> (u32, bool, Vec<News>) {
         let Report::Hello { supervisors_before, fresh_state } = self.receive() else { panic!("no hello") };
         let mut entries = Vec::new();
         loop {
             match self.receive() {
                 Report::TableEnd => return (supervisors_before, fresh_state, entries),
                 Report::Process { run, pid, stage, fds, .. } => {
-                    self.rig.seen.borrow_mut().extend(fds.iter().map(|fds| fds.pidfd.try_clone().unwrap()));
+                    self.rig.note(run, pid, fds.as_ref());
                     entries.push(News { run, pid, stage, fds });
                 }
                 other => panic!("{other:?}"),
@@ -209,7 +222,7 @@ impl Supervisor<'_> {
     }
 
     /// Launches and waits until it runs.
-    pub fn launch(&self, order: &LaunchOrder) -> (u32, ProcessFds) {
+    pub(crate) fn launch(&self, order: &LaunchOrder) -> (u32, ProcessFds) {
         self.send(&Order::Launch(Box::new(order.clone())));
         let forked = self.news();
         assert_eq!((forked.run, &forked.stage), (order.run, &Stage::Forked));
@@ -219,7 +232,7 @@ impl Supervisor<'_> {
         (forked.pid, forked.fds.unwrap())
     }
 
-    pub fn exit(&self, run: RunId) -> Exit {
+    pub(crate) fn exit(&self, run: RunId) -> Exit {
         let news = self.news();
         assert_eq!(news.run, run);
         let Stage::Exited(exit) = news.stage else { panic!("{news:?}") };
@@ -227,18 +240,18 @@ impl Supervisor<'_> {
     }
 
     /// kill -9.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         assert!(pidfd::send_signal(&self.pidfd, Signal::KILL).unwrap());
     }
 
     /// It exits with this code.
-    pub fn end(mut self, code: u8) {
+    pub(crate) fn end(mut self, code: u8) {
         std::io::Write::write_all(&mut self.stream, &[code]).unwrap();
     }
 }
 
 /// A launch of `/bin/sh -c SCRIPT`.
-pub fn shell(script: &str) -> LaunchOrder {
+pub(crate) fn shell(script: &str) -> LaunchOrder {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let random = u128::from(NEXT.fetch_add(1, Ordering::Relaxed)) << 80 | u128::from(std::process::id());
     let run = RunId::from_random(random);
@@ -260,19 +273,19 @@ pub fn shell(script: &str) -> LaunchOrder {
     }
 }
 
-pub fn c(text: &str) -> CString {
+pub(crate) fn c(text: &str) -> CString {
     CString::new(text).unwrap()
 }
 
 /// Everything that comes out of a pipe until its writers are gone.
-pub fn read_all(pipe: OwnedFd) -> String {
+pub(crate) fn read_all(pipe: OwnedFd) -> String {
     let mut text = String::new();
     File::from(pipe).read_to_string(&mut text).unwrap();
     text
 }
 
 /// The next line of a pipe.
-pub fn read_line(pipe: &OwnedFd) -> String {
+pub(crate) fn read_line(pipe: &OwnedFd) -> String {
     let mut line = String::new();
     let mut byte = [0];
     loop {
@@ -286,14 +299,14 @@ pub fn read_line(pipe: &OwnedFd) -> String {
 }
 
 /// Waits until something can be read.
-pub fn wait_for(fd: impl AsFd, what: &str) {
+pub(crate) fn wait_for(fd: impl AsFd, what: &str) {
     let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
     let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)).unwrap();
     assert_eq!(ready, 1, "waited too long for {what}");
 }
 
 /// Asks again and again until it is so.
-pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !so() {
         assert!(std::time::Instant::now() < deadline, "never: {what}");
@@ -301,6 +314,6 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-pub fn root() -> bool {
+pub(crate) fn root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -1,0 +1,173 @@
+//! What follows the end of a run: nothing, a pause, giving up, or the next launch.
+
+use super::instance::{Turn, humane};
+use super::restart::{AfterFailure, Failures, Verdict, judge};
+use super::wish::Wish;
+use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
+use crate::model::{Exit, LaunchFailure, Program};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Instance {
+    /// Nothing of the run lives any more: what next?
+    pub(super) fn run_ended(&mut self, turn: &mut Turn<'_>, run: Run) {
+        turn.release(run.id);
+        let (exit, at) = run.exit.unwrap_or((Exit::Unknown, turn.now));
+        self.last_exit = Some((exit, at));
+        match (&turn.wish, turn.spec) {
+            (Wish::Stop(reason), _) => {
+                let why = reason.text(turn.slot.program.as_str());
+                self.stop_here(turn, why);
+            }
+            (Wish::Run, None) => self.stop_here(turn, String::new()),
+            (Wish::Run, Some(_)) if run.asked || self.replace.is_some() => {
+                let why =
+                    self.launch_text("restarted").unwrap_or_else(|| "started again after a stop".to_owned());
+                let judged = self.replace.is_some();
+                self.calm_down();
+                self.launch(turn, why, judged);
+            }
+            (Wish::Run, Some(spec)) => {
+                let spec = Arc::clone(spec);
+                self.ended_by_itself(turn, &spec, exit, at.since(run.started_at.unwrap_or(at)));
+            }
+        }
+    }
+
+    fn ended_by_itself(&mut self, turn: &mut Turn<'_>, spec: &Program, exit: Exit, lasted: Duration) {
+        let policy = &spec.restart;
+        let after = humane(lasted);
+        if lasted >= policy.min_uptime {
+            self.calm_down();
+            self.passes_trial();
+        }
+        match judge(policy, exit, lasted) {
+            Verdict::RestartNow => {
+                self.launch(turn, format!("restarted after it {exit} ({after} of life)"), false);
+            }
+            Verdict::FailedStart => self.failed_start(turn, spec, &format!("it {exit} after {after}")),
+            Verdict::Completed => {
+                let why = format!("it {exit}, a success that restart.policy does not start again");
+                self.passes_trial();
+                self.enter(turn, Phase::Completed, Some(why));
+            }
+            Verdict::NotRestarted => {
+                let why = format!("it {exit}, and restart.policy does not start it again");
+                self.fail_trial(&why);
+                self.enter(turn, Phase::Failed(None), Some(why));
+            }
+            Verdict::Forbidden => {
+                let why = format!("it {exit}, which restart.never_codes forbids to start again");
+                self.fail_trial(&why);
+                self.enter(turn, Phase::Failed(None), Some(why));
+            }
+        }
+    }
+
+    pub(super) fn after_failed_launch(&mut self, turn: &mut Turn<'_>, failure: LaunchFailure) {
+        match (&turn.wish, turn.spec) {
+            (Wish::Stop(reason), _) => {
+                let why = reason.text(turn.slot.program.as_str());
+                self.stop_here(turn, why);
+            }
+            (Wish::Run, None) => self.stop_here(turn, String::new()),
+            (Wish::Run, Some(_)) if self.replace.is_some() => {
+                let why = self.launch_text("restarted").unwrap_or_default();
+                self.calm_down();
+                self.launch(turn, why, true);
+            }
+            (Wish::Run, Some(spec)) => {
+                let spec = Arc::clone(spec);
+                self.failed_start(turn, &spec, &failure.message);
+            }
+        }
+    }
+
+    fn failed_start(&mut self, turn: &mut Turn<'_>, spec: &Program, what: &str) {
+        self.fail_trial(what);
+        let mut failures = Failures {
+            recent: &mut self.failures,
+            in_row: &mut self.failures_in_row,
+            exhausted: &mut self.exhausted,
+        };
+        let after = failures.count(&spec.restart, turn.now, turn.random);
+        let count = self.failures_in_row;
+        match after {
+            AfterFailure::Pause(until) => {
+                let why = match count {
+                    1 => what.to_owned(),
+                    _ => format!("{what}; {count} failed starts in a row"),
+                };
+                self.enter(turn, Phase::Backoff(until), Some(why));
+            }
+            AfterFailure::GiveUp(retry) => {
+                let why = format!("{what}; given up after {count} failed starts in a row");
+                self.enter(turn, Phase::Failed(retry), Some(why));
+            }
+            AfterFailure::Shutdown => {
+                let why = format!("{what}; given up after {count} failed starts in a row");
+                turn.give_up = Some(format!("{} failed, and restart.then says shutdown", turn.slot.program));
+                self.enter(turn, Phase::Failed(None), Some(why));
+            }
+        }
+    }
+
+    /// Starts a new run with the newest spec. The old one, if any, is gone with all its descendants.
+    /// `judged`: it replaces another run, and its siblings are replaced only if it does well.
+    pub(super) fn launch(&mut self, turn: &mut Turn<'_>, why: String, judged: bool) {
+        let Some(spec) = turn.spec else { return };
+        let first = matches!(self.phase, Phase::Stopped) && self.last_exit.is_none();
+        self.restarts = if first { self.restarts } else { self.restarts.saturating_add(1) };
+        if judged && turn.has_siblings {
+            self.trial = Trial::Running;
+        }
+        self.replace = None;
+        self.hurry = false;
+        let run = Run::new(turn.random.run_id(), turn.label(), Arc::clone(spec), turn.generation);
+        turn.runs.insert(run.id, turn.slot.clone());
+        turn.then.push(Action::Launch(Box::new(Launch {
+            run: run.id,
+            slot: turn.slot.clone(),
+            label: run.label.clone(),
+            spec: Arc::clone(spec),
+            generation: turn.generation,
+        })));
+        self.enter(turn, Phase::Starting(run), Some(why));
+    }
+
+    /// Why the next launch happens, where it is asked for or a replacement. `verb`: what the operator's part was.
+    pub(super) fn launch_text(&self, verb: &str) -> Option<String> {
+        self.replace.as_ref().map(|replace| match replace {
+            Replace::Edit(keys) => format!("restarted because the configuration changed ({keys})"),
+            Replace::Operator { by, .. } => format!("{verb} by {by}"),
+        })
+    }
+
+    pub(super) fn stop_here(&mut self, turn: &mut Turn<'_>, why: String) {
+        self.calm_down();
+        self.replace = None;
+        self.hurry = false;
+        self.passes_trial();
+        self.enter(turn, Phase::Stopped, Some(why));
+    }
+
+    /// A new beginning: earlier failures count no more.
+    pub(super) fn calm_down(&mut self) {
+        self.failures.clear();
+        self.failures_in_row = 0;
+        self.exhausted = false;
+    }
+
+    /// The others may follow: it is steady, or done, or not wanted any more.
+    pub(super) fn passes_trial(&mut self) {
+        if self.trial == Trial::Running {
+            self.trial = Trial::None;
+        }
+    }
+
+    fn fail_trial(&mut self, why: &str) {
+        if self.trial == Trial::Running {
+            self.trial = Trial::Failed(why.to_owned());
+        }
+    }
+}

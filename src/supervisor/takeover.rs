@@ -1,0 +1,205 @@
+//! After a take-over: what the records say is held against what the keeper holds. The table wins.
+
+use super::core::TableState;
+use super::instance::{News, Turn};
+use super::mutant::mutant;
+use super::{Action, Instance, Phase, Run, StopStage, Supervisor, TableEntry, TableStage};
+use crate::model::{Exit, Generation, Moment, Orphans, Program, ProgramName, RunId, Slot};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Supervisor {
+    /// The keeper's table: from now on the core acts.
+    pub(super) fn learn_table(&mut self, now: Moment, mut entries: Vec<TableEntry>) {
+        let early = match std::mem::replace(&mut self.table, TableState::Known) {
+            TableState::Awaited(early) => early,
+            TableState::Known => return,
+        };
+        self.lose_runs(now, &entries);
+        let slots: Vec<Slot> = self.instances().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.turn(now, &slot, false, Instance::resume);
+        }
+        // What lives has the better claim to a slot.
+        entries.sort_by_key(|entry| (entry.stage.is_over(), entry.run));
+        for entry in entries {
+            self.learn_entry(now, entry);
+        }
+        // A slot that was wanted and never recorded has no record to be restored from.
+        let programs: Vec<ProgramName> =
+            self.plan.iter().flat_map(|plan| plan.programs.keys().cloned()).collect();
+        for name in programs {
+            self.add_slots(now, &name);
+        }
+        self.settle_all(now);
+        if let Some((generation, plan)) = early {
+            self.accept_plan(now, generation, plan);
+        }
+    }
+
+    /// Runs of the records that the keeper does not hold.
+    fn lose_runs(&mut self, now: Moment, entries: &[TableEntry]) {
+        let held: BTreeSet<RunId> = entries.iter().map(|entry| entry.run).collect();
+        let is_lost = |run: &RunId| !held.contains(run) || mutant!(HandoffRelaunches);
+        let lost: Vec<(RunId, Slot)> = self
+            .runs
+            .iter()
+            .filter(|(run, _)| is_lost(run))
+            .map(|(run, slot)| (*run, slot.clone()))
+            .collect();
+        for (run, slot) in lost {
+            self.turn(now, &slot, false, Instance::lost);
+            self.runs.remove(&run);
+        }
+    }
+
+    fn learn_entry(&mut self, now: Moment, entry: TableEntry) {
+        if !self.runs.contains_key(&entry.run) && !self.adopt(now, &entry) {
+            return self.learn_stray(&entry);
+        }
+        match entry.stage {
+            TableStage::Forked => {}
+            TableStage::Running { pid } => self.news(now, entry.run, News::Launched { pid }),
+            TableStage::Failed(failure) => self.news(now, entry.run, News::LaunchFailed(failure)),
+            TableStage::Exited { pid, exit } => {
+                self.news(now, entry.run, News::Launched { pid });
+                self.news(now, entry.run, News::Exited(exit));
+            }
+        }
+    }
+
+    /// A process that belongs to no slot: it ends. Mostly it has, and its release alone was lost with the crash.
+    fn learn_stray(&mut self, entry: &TableEntry) {
+        let run = entry.run;
+        let keeps = self.spec(&entry.slot.program).is_some_and(|spec| spec.orphans == Orphans::Keep);
+        match entry.stage {
+            TableStage::Failed(_) => return self.out.push_back(Action::Release { run }),
+            TableStage::Exited { .. } if keeps => return self.out.push_back(Action::Release { run }),
+            TableStage::Exited { .. } => self.out.push_back(Action::CheckTree { run }),
+            TableStage::Running { .. } => self.out.push_back(Action::Kill { run }),
+            TableStage::Forked => {}
+        }
+        self.strays.insert(run);
+    }
+
+    pub(super) fn news_of_stray(&mut self, run: RunId, news: &News) {
+        if !self.strays.contains(&run) {
+            return;
+        }
+        match news {
+            News::Launched { .. } | News::TreeLeft(_) => self.out.push_back(Action::Kill { run }),
+            News::Exited(_) => self.out.push_back(Action::CheckTree { run }),
+            News::TreeEmpty | News::LaunchFailed(_) => {
+                self.strays.remove(&run);
+                self.out.push_back(Action::Release { run });
+            }
+            News::StopCommandDone(_) | News::Work(_) => {}
+        }
+    }
+
+    /// Takes a process without a record (they were lost) into its slot, if that is known and free.
+    fn adopt(&mut self, now: Moment, entry: &TableEntry) -> bool {
+        let slot = &entry.slot;
+        let Some(spec) = self.spec(&slot.program).cloned() else { return false };
+        let free = match (self.instance(slot), &entry.stage) {
+            (Some(instance), TableStage::Forked | TableStage::Running { .. }) => instance.run().is_none(),
+            // The record has already drawn the conclusions.
+            (Some(_), TableStage::Exited { .. } | TableStage::Failed(_)) => false,
+            (None, TableStage::Forked | TableStage::Running { .. } | TableStage::Exited { .. }) => true,
+            (None, TableStage::Failed(_)) => false,
+        };
+        if free {
+            let slots = self.instances.entry(slot.program.clone()).or_default();
+            slots.entry(slot.index).or_insert_with(|| Instance::new(now));
+            self.runs.insert(entry.run, slot.clone());
+            self.turn(now, slot, false, |instance, turn| instance.adopt(turn, entry, spec));
+        }
+        free
+    }
+}
+
+impl TableStage {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Forked | Self::Running { .. } => false,
+            Self::Failed(_) | Self::Exited { .. } => true,
+        }
+    }
+}
+
+impl Instance {
+    fn adopt(&mut self, turn: &mut Turn<'_>, entry: &TableEntry, spec: Arc<Program>) {
+        let mut run = Run::new(entry.run, entry.label.clone(), spec, turn.generation);
+        run.adopted = true;
+        let why = "found running by a supervisor that had no record of it".to_owned();
+        self.enter(turn, Phase::Starting(run), Some(why));
+    }
+
+    /// The keeper does not hold the run that the record speaks of.
+    fn lost(&mut self, turn: &mut Turn<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
+        match phase {
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => self.phase = phase,
+            // The order never reached the keeper: no process, no failure.
+            Phase::Starting(run) => {
+                turn.runs.remove(&run.id);
+                let why = "its launch was lost with an earlier supervisor".to_owned();
+                self.enter(turn, Phase::Stopped, Some(why));
+            }
+            Phase::Running(mut run)
+            | Phase::Draining(mut run, _)
+            | Phase::Stopping(mut run, _)
+            | Phase::Killing(mut run) => {
+                run.exit = run.exit.or(Some((Exit::Unknown, turn.now)));
+                self.run_ended(turn, run);
+            }
+        }
+    }
+
+    /// Orders whose answer may have been lost are given again.
+    fn resume(&mut self, turn: &mut Turn<'_>) {
+        self.take_live_part(turn);
+        match &self.phase {
+            Phase::Draining(run, _) => turn.out.push_back(Action::LookAtWork { run: run.id }),
+            Phase::Stopping(run, StopStage::Sweeping { .. }) => {
+                turn.out.push_back(Action::CheckTree { run: run.id });
+            }
+            Phase::Killing(run) => {
+                turn.out.push_back(Action::Kill { run: run.id });
+                if run.exit.is_some() {
+                    turn.out.push_back(Action::CheckTree { run: run.id });
+                }
+            }
+            Phase::Stopping(_, StopStage::Asked { .. })
+            | Phase::Stopped
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Backoff(_)
+            | Phase::Starting(_)
+            | Phase::Running(_) => {}
+        }
+    }
+}
+
+impl Run {
+    /// A run of which nothing is known yet.
+    pub(super) fn new(
+        id: RunId,
+        label: crate::model::InstanceLabel,
+        spec: Arc<Program>,
+        generation: Generation,
+    ) -> Self {
+        Self {
+            id,
+            label,
+            spec,
+            generation,
+            pid: None,
+            started_at: None,
+            adopted: false,
+            exit: None,
+            asked: false,
+            busy_since: None,
+        }
+    }
+}
