@@ -81,6 +81,9 @@ pub(super) enum Command {
     /// What the keeper starts; not for people
     #[command(hide = true)]
     Supervise(Supervise),
+    /// What `start` starts: makes a session of its own and the keeper in it; not for people
+    #[command(hide = true)]
+    Detach(Supervise),
 }
 
 /// How a command that starts an operation waits for its end.

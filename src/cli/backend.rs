@@ -30,4 +30,7 @@ pub trait Backend {
 
     /// Is the supervisor that a keeper starts; returns the exit code.
     fn supervise(&self, options: &Options) -> u8;
+
+    /// Is the process between `start` and the keeper; returns the exit code.
+    fn detach(&self, options: &Options) -> u8;
 }

@@ -119,6 +119,10 @@ impl Backend for Script {
     fn supervise(&self, _: &Options) -> u8 {
         9
     }
+
+    fn detach(&self, _: &Options) -> u8 {
+        8
+    }
 }
 
 impl World {
