@@ -298,7 +298,6 @@ fn build(
         logger,
         records,
         wishes,
-        inbox: inbox.clone(),
         processes,
         pending: VecDeque::new(),
         finished: None,

@@ -1,6 +1,5 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
-use super::inbox::Inbox;
 use super::launcher::{Launcher, Preparation};
 use super::notices;
 use super::processes::Process;
@@ -24,7 +23,6 @@ pub(super) struct World {
     pub(super) logger: Logger,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
-    pub(super) inbox: Inbox,
     pub(super) processes: BTreeMap<RunId, Process>,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,

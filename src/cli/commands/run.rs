@@ -18,10 +18,7 @@ pub(super) fn run(session: &Session<'_>, command: &[String], background: bool) -
         true => session.config()?,
         false => generate(session, command)?,
     };
-    if !background {
-        // The file is checked here first: its problems appear in colour, and nothing has been started yet.
-        session.load(&config)?;
-    }
+    // Not read here: this process becomes the keeper, which is to stay small. The supervisor tells what is wrong.
     Ok(session.backend.run_foreground(&Options { config, background }))
 }
 
