@@ -180,4 +180,49 @@ mod tests {
         assert_eq!(run.key().len(), 8);
         assert_ne!(run.key(), AdHoc::new(&command, Some(Path::new("/srv"))).key());
     }
+
+    /// One file, from memory.
+    struct One(String);
+
+    impl crate::config::Sources for One {
+        fn read(&self, _: &Path) -> Result<String, crate::config::SourceError> {
+            Ok(self.0.clone())
+        }
+
+        fn glob(&self, _: &Path) -> Result<Vec<PathBuf>, crate::config::SourceError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn command_of(text: String) -> Vec<String> {
+        let environment = [("HOME".to_owned(), "/home/u".to_owned())].into();
+        let path = Path::new("/srv/sppm.yaml");
+        let context = crate::config::Context { path, environment: &environment, root: false, cpus: 1 };
+        let loaded = crate::config::load(&context, &One(text.clone()))
+            .unwrap_or_else(|problems| panic!("{}\n{text}", problems.render(crate::config::Style::Plain)));
+        match &loaded.plan.programs.values().next().map(|program| program.command.clone()) {
+            Some(crate::model::Command::Exec(words)) => {
+                words.iter().map(|word| word.as_str().to_owned()).collect()
+            }
+            Some(crate::model::Command::Shell(text)) => vec![text.as_str().to_owned()],
+            None => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_we_write_is_read_back_word_for_word() {
+        let odd = words(&[
+            "sh",
+            "-c",
+            "echo $HOME ${X:-1} $$ | cat > 'a b' # {x} \"q\" \\ \n é",
+            "",
+            "8",
+            "~",
+            "*",
+            "null",
+        ]);
+        assert_eq!(command_of(AdHoc::new(&odd, None).init_file()), odd);
+        assert_eq!(command_of(AdHoc::new(&odd, Some(Path::new("/a $b: c"))).run_file()), odd);
+        assert_eq!(command_of(example()), ["while :; do date; sleep 5; done"]);
+    }
 }

@@ -6,7 +6,7 @@ use super::args::{Cli, Command, Lines, scales, signal};
 use super::*;
 use crate::config::{SourceError, Sources, folders};
 use crate::control::request::{Answer, ApiRequest, Call};
-use crate::control::server::{Access, Server, serve};
+use crate::control::server::{Access, Door, Server, serve};
 use crate::control::wire::{
     AcceptedDto, DiffDto, ErrorDto, InstanceDto, LogItem, ProgramDto, ScaleTo, SettleDto, SettledDto,
     SettledWord, StatusDto, SupervisorDto,
@@ -77,7 +77,8 @@ fn scale_and_signal_take_both_orders() {
 struct World {
     folder: tempfile::TempDir,
     config: PathBuf,
-    server: Option<Server>,
+    door: Option<Door>,
+    server: Mutex<Option<Server>>,
     asked: Arc<Mutex<Vec<ApiRequest>>>,
     backend: Script,
 }
@@ -120,17 +121,13 @@ impl Backend for Script {
     }
 
     fn detach(&self, _: &Options) -> u8 {
-        10
+        8
     }
 }
 
 impl World {
     fn new(play: impl Fn(ApiRequest, u32) -> Answer + Send + Sync + 'static) -> Self {
         let mut world = Self::silent();
-        let environment = world.environment();
-        let runtime = folders::defaults(&world.config, false, &environment).runtime_dir;
-        std::fs::create_dir_all(&runtime).unwrap();
-        let listener = UnixListener::bind(runtime.join(folders::SOCKET)).unwrap();
         let asked = Arc::clone(&world.asked);
         let door = move |call: Call| {
             let mut asked = asked.lock().unwrap();
@@ -144,15 +141,44 @@ impl World {
             }
             Ok(())
         };
-        let access = Access { own_uid: nix::unistd::geteuid().as_raw(), group: None };
-        world.server = Some(serve(listener, access, Arc::new(door)).unwrap());
+        world.door = Some(Arc::new(door));
+        world.listen();
         world
+    }
+
+    fn socket(&self) -> PathBuf {
+        let folders = folders::defaults(&self.config, false, &self.environment());
+        folders.runtime_dir.join(folders::SOCKET)
+    }
+
+    fn listen(&self) {
+        let socket = self.socket();
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        // Left by the server before, as by one that was killed.
+        let _none_yet = std::fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let access = Access { own_uid: nix::unistd::geteuid().as_raw(), group: None };
+        let server = serve(listener, access, Arc::clone(self.door.as_ref().unwrap())).unwrap();
+        *self.server.lock().unwrap() = Some(server);
+    }
+
+    fn kill(&self) {
+        if let Some(server) = self.server.lock().unwrap().take() {
+            server.stop(Duration::ZERO);
+        }
     }
 
     fn silent() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("sppm.yaml");
-        Self { folder, config, server: None, asked: Arc::default(), backend: Script::default() }
+        Self {
+            folder,
+            config,
+            door: None,
+            server: Mutex::default(),
+            asked: Arc::default(),
+            backend: Script::default(),
+        }
     }
 
     fn environment(&self) -> std::collections::BTreeMap<String, String> {
@@ -183,9 +209,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.stop(Duration::from_secs(1));
-        }
+        self.kill();
     }
 }
 
@@ -193,7 +217,7 @@ fn status_of(as_wanted: bool) -> Answer {
     let supervisor = SupervisorDto {
         version: "0".to_owned(),
         pid: 2,
-        keeper_pid: 1,
+        keeper_pid: 0,
         config: "/s/sppm.yaml".to_owned(),
         config_ok: true,
         config_error: None,
@@ -347,9 +371,52 @@ fn init_never_overwrites() {
 #[test]
 fn an_invalid_file_starts_nothing() {
     let world = World::silent();
-    for verb in ["start", "run", "check"] {
+    for verb in ["start", "check"] {
         assert_eq!(world.run(verb).0, 78, "{verb}");
     }
     assert!(world.backend.started.lock().unwrap().is_empty());
     assert_eq!(world.run("supervise").0, 9);
+}
+
+#[test]
+fn a_wait_survives_the_death_and_return_of_the_supervisor() {
+    let world = World::new(|request, count| match request {
+        ApiRequest::Settle { .. } if count < 4 => settled(false, SettledWord::Moving),
+        ApiRequest::Settle { .. } => settled(true, SettledWord::Good),
+        _ => accepted(),
+    });
+    let asked = |count: usize| {
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while world.asked.lock().unwrap().len() < count {
+            assert!(std::time::Instant::now() < until, "the command does not ask");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| world.run("restart web"));
+        asked(1);
+        world.kill();
+        std::thread::sleep(Duration::from_millis(300));
+        world.listen();
+        assert_eq!(command.join().unwrap(), (0, None));
+    });
+}
+
+#[test]
+fn shutdown_returns_when_nobody_listens_any_more() {
+    let world = World::new(|request, _| match request {
+        ApiRequest::Status { .. } => status_of(true),
+        ApiRequest::Settle { .. } => settled(false, SettledWord::Moving),
+        _ => accepted(),
+    });
+    std::thread::scope(|scope| {
+        let command = scope.spawn(|| world.run("shutdown --timeout 30s"));
+        while !world.asked.lock().unwrap().iter().any(|asked| matches!(asked, ApiRequest::Settle { .. })) {
+            std::thread::yield_now();
+        }
+        assert!(!command.is_finished());
+        std::fs::remove_file(world.socket()).unwrap();
+        world.kill();
+        assert_eq!(command.join().unwrap(), (0, None));
+    });
 }

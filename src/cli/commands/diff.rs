@@ -31,7 +31,7 @@ fn show(session: &Session<'_>, answer: Result<DiffDto, ClientError>) -> Outcome 
     let terminal = session.terminal;
     let diff = answer.map_err(Failure::from)?;
     for warning in &diff.warnings {
-        terminal.note(warning.trim_end());
+        terminal.note(&format!("warning: {}", render::visible(warning)));
     }
     match terminal.json {
         true => terminal.json(&diff)?,

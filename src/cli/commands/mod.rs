@@ -56,12 +56,10 @@ pub(super) fn execute(session: &Session<'_>, command: &Command) -> Outcome {
         Command::Up(_) => run::run(session, &[], false),
         Command::Kill(args) => signal::send(session, &args.names, args.signal),
         Command::Supervise(args) => {
-            let options = Options { config: session.config()?, background: args.background };
-            Ok(session.backend.supervise(&options))
+            Ok(session.backend.supervise(&Options { config: session.config()?, background: args.background }))
         }
         Command::Detach(args) => {
-            let options = Options { config: session.config()?, background: args.background };
-            Ok(session.backend.detach(&options))
+            Ok(session.backend.detach(&Options { config: session.config()?, background: args.background }))
         }
     }
 }

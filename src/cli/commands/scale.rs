@@ -5,7 +5,7 @@ use crate::cli::args::{self, Scale};
 use crate::cli::failure::Failure;
 use crate::cli::render::visible;
 use crate::cli::session::Session;
-use crate::control::wire::ErrorKind;
+use crate::control::wire::{ErrorKind, ScaleTo};
 
 pub(super) fn scale(session: &Session<'_>, args: &Scale) -> Outcome {
     let wishes = args::scales(&args.words).map_err(|message| Failure::new(ErrorKind::Usage, message))?;
@@ -17,8 +17,13 @@ pub(super) fn scale(session: &Session<'_>, args: &Scale) -> Outcome {
         let accepted = order(&client, "/v1/scale", &body, false)?;
         let report = follow_through(session, &client, "scale", accepted, &args.waiting)?;
         let name = visible(&name);
-        let sentence =
-            format!("{name} is scaled to {to}, until `instances` changes in the file or `sppm start`");
+        let by = match to {
+            ScaleTo::Exactly(_) => "to",
+            ScaleTo::Up(_) | ScaleTo::Down(_) => "by",
+        };
+        let sentence = format!(
+            "{name} is scaled {by} {to}, until `instances` changes in the file or a bare `sppm start`"
+        );
         code = code.max(show(session, &report, "scale", &sentence)?);
     }
     Ok(code)

@@ -97,7 +97,7 @@ pub(in crate::cli) fn detail(supervisor: &SupervisorDto, program: &ProgramDto) -
     ];
     for (name, value) in facts {
         if let Some(value) = value {
-            let _ = writeln!(out, "  {name:<9} {}", visible(value));
+            let _ = writeln!(out, "  {name:<10} {}", visible(value));
         }
     }
     for instance in &program.instances {
@@ -118,7 +118,7 @@ fn one(instance: &InstanceDto) -> String {
     let _ = writeln!(out, ", restarts {}", instance.restarts);
     let mut fact = |name: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(out, "  {name:<9} {}", visible(value));
+            let _ = writeln!(out, "  {name:<10} {}", visible(value));
         }
     };
     fact("reason", &instance.reason);

@@ -11,7 +11,7 @@ pub struct DiffDto {
     pub needs_restart_of_sppm: Vec<String>,
     /// The plan that runs (diff), or the one that was just accepted (reload).
     pub generation: u64,
-    /// Warnings of the check, rendered without colour.
+    /// Warnings of the check, a line each.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
