@@ -144,7 +144,7 @@ struct Finding {
 /// More findings are counted, not kept.
 const MAX_FINDINGS: usize = 1_000;
 /// The most values that are read of all files together, each use of an alias counted.
-const MAX_VISITS: usize = 1_200_000;
+const MAX_VISITS: usize = 600_000;
 
 /// Reads nodes: knows the environment, the path of keys, and what was found so far.
 pub(super) struct Decoder<'a> {
@@ -207,6 +207,11 @@ impl<'a> Decoder<'a> {
             );
         }
         self.visits < MAX_VISITS
+    }
+
+    /// Whether [`Self::visit`] said no: nothing more is worth reading.
+    pub(super) fn exhausted(&self) -> bool {
+        self.visits >= MAX_VISITS
     }
 
     /// A text, with `${…}` resolved. `accepts` says what may stand here: "a duration such as 30s".

@@ -8,8 +8,9 @@ use super::position::At;
 use super::problem::{ProblemKind, quoted};
 use super::tree::{NodeRef, Shape};
 use super::words;
-use schemars::Schema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, json};
+use std::borrow::Cow;
 
 /// A map with known keys.
 pub(super) trait Section: Value + Default {
@@ -99,14 +100,19 @@ pub(super) struct KeySchema {
 }
 
 /// The schema of a section.
-pub(super) fn schema<S: Section>(doc: &[&str], keys: Vec<KeySchema>) -> Schema {
+pub(super) fn schema<S: Section>(
+    doc: &[&str],
+    keys: Vec<KeySchema>,
+    generator: &mut SchemaGenerator,
+) -> Schema {
+    let variable = generator.subschema_for::<Variable>();
     let mut properties = Map::new();
     let mut short = None;
     for key in keys {
         if S::SHORT == Some(key.key) {
             short = Some(key.schema.clone());
         }
-        properties.insert(key.key.to_owned(), property(key));
+        properties.insert(key.key.to_owned(), property(key, &variable));
     }
     let mut object = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if S::OPEN {
@@ -121,10 +127,14 @@ pub(super) fn schema<S: Section>(doc: &[&str], keys: Vec<KeySchema>) -> Schema {
 }
 
 /// A key's schema with what its line in the table says; `null` is accepted everywhere.
-fn property(key: KeySchema) -> serde_json::Value {
+fn property(key: KeySchema, variable: &Schema) -> serde_json::Value {
+    let typed = is_typed(&key.schema);
     let mut value = json!({ "anyOf": [key.schema, { "type": "null" }] });
+    if typed && let Some(list) = value["anyOf"].as_array_mut() {
+        list.push(json!(variable));
+    }
     if let Some(single) = value["anyOf"][0]["type"].as_str().map(str::to_owned)
-        && value["anyOf"][0].get("enum").is_none()
+        && !typed
     {
         value = value["anyOf"][0].take();
         value["type"] = json!([single, "null"]);
@@ -138,6 +148,32 @@ fn property(key: KeySchema) -> serde_json::Value {
         value["examples"] = examples;
     }
     value
+}
+
+/// Whether a `${…}` would not fit a schema by itself, because it is no number and not one of a few words.
+fn is_typed(schema: &Schema) -> bool {
+    let text = serde_json::to_string(schema).unwrap_or_default();
+    let mixed = schema.get("type").is_some_and(|kind| kind.is_array() || kind == "object");
+    !mixed
+        && !text.contains("$ref")
+        && ["integer", "\"boolean\"", "\"number\"", "pattern", "const"].iter().any(|word| text.contains(word))
+}
+
+/// A `${…}` where something else than a text is wanted.
+struct Variable;
+
+impl JsonSchema for Variable {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Variable")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "[$][{]",
+            "description": "A value with `${VAR}`: it is checked when the file is read."
+        })
+    }
 }
 
 /// Doc comment lines as one text: lines of a paragraph are joined.
@@ -242,7 +278,7 @@ macro_rules! section {
                     examples: section!(@first $(Some(serde_json::json!($examples)),)? None),
                     schema: <$type as $crate::config::decode::Value>::schema(generator),
                 }),*];
-                $crate::config::section::schema::<Self>(&[$($doc),*], keys)
+                $crate::config::section::schema::<Self>(&[$($doc),*], keys, generator)
             }
         }
     };

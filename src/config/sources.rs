@@ -1,3 +1,7 @@
+//! The door through which files come in: the shell implements it, tests keep files in memory.
+//!
+//! Never add here: an implementation.
+
 use std::path::{Path, PathBuf};
 
 /// The world as configuration sees it: the shell passes it in, `config` itself never touches a file.

@@ -115,7 +115,9 @@ impl Daemon {
         match message {
             Message::Keeper(report) => self.keeper_says(report),
             Message::KeeperGone => {
-                tracing::error!("the keeper is gone; the programs run on, and this supervisor ends");
+                tracing::error!(
+                    "the line to the keeper is lost; the programs run on, and this supervisor ends"
+                );
                 self.own_log.flush();
                 return Some(70);
             }

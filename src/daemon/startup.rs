@@ -86,6 +86,7 @@ pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
 }
 
 fn prepare_process() {
+    crate::linux::proc::set_own_name(c"sppm");
     // A session of our own: a terminal's signals go to the keeper, which passes each on with its origin. It fails only
     // where we lead one already.
     let _ = nix::unistd::setsid();
@@ -481,7 +482,11 @@ fn read_reports(link: Link, inbox: Inbox) -> std::io::Result<()> {
                 match link.receive() {
                     Ok(Some(report)) => inbox.send(Message::Keeper(report)),
                     Ok(None) => return inbox.send(Message::KeeperGone),
-                    Err(error) => tracing::error!(%error, "a report of the keeper could not be read"),
+                    // It is lost, and the keeper believes it told: a successor gets the whole table.
+                    Err(error) => {
+                        tracing::error!(%error, "a report of the keeper could not be read; starting over");
+                        return inbox.send(Message::KeeperGone);
+                    }
                 }
             }
         })

@@ -66,6 +66,8 @@ pub fn fs_kind(path: &Path) -> io::Result<FsKind> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

@@ -27,7 +27,7 @@ impl Fixture {
         let base = guard.path().canonicalize().unwrap();
         prepare(&base);
         let (sender, hints) = channel();
-        let watcher = Watcher::start(move || drop(sender.send(()))).unwrap();
+        let watcher = Watcher::start(move || sender.send(()).unwrap_or_default()).unwrap();
         watcher.watch(&[base.join(path)]);
         let fixture = Self { _guard: guard, base, hints, watcher };
         fixture.hint("the first watch");
@@ -167,6 +167,20 @@ fn a_folder_above_is_moved_and_made_again() {
 }
 
 #[test]
+fn a_folder_is_removed_and_made_again_at_once() {
+    let fixture = Fixture::new("a/f.yaml", |base| {
+        std::fs::create_dir(base.join("a")).unwrap();
+        write(base.join("a/f.yaml"), "one");
+    });
+    fixture.each("removed and made again", |base, turn| {
+        std::fs::remove_dir_all(base.join("a")).unwrap();
+        std::fs::create_dir(base.join("a")).unwrap();
+        write(base.join("a/f.yaml"), &format!("turn {turn}"));
+    });
+    fixture.each("written afterwards", |base, turn| write(base.join("a/f.yaml"), &format!("later {turn}")));
+}
+
+#[test]
 fn reading_and_noise_beside_it_are_no_hint() {
     let fixture = plain();
     for _ in 0..50 {
@@ -202,13 +216,13 @@ fn alone_without_descriptors() {
     let path = guard.path().join("f.yaml");
     write(path.clone(), "start");
     let (sender, hints) = channel();
-    let watcher = Watcher::start(move || drop(sender.send(()))).unwrap();
+    let watcher = Watcher::start(move || sender.send(()).unwrap_or_default()).unwrap();
     setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: Some(64) }).unwrap();
     let mut taken = Vec::new();
     while let Ok(file) = std::fs::File::open("/dev/null") {
         taken.push(file);
     }
-    watcher.watch(&[path.clone()]);
+    watcher.watch(std::slice::from_ref(&path));
     hints.recv_timeout(SOON).unwrap();
     drop(taken);
     assert!(watcher.method().starts_with("polling every 2s: inotify cannot be had"), "{}", watcher.method());

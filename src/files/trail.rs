@@ -144,6 +144,8 @@ fn end(stat: &Stat) -> Step {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use std::os::unix::fs::symlink;
 

@@ -6,9 +6,9 @@
 
 use super::kind::fs_kind;
 use super::trail::{self, Folder, Signature};
-use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +50,12 @@ impl Watcher {
         let (inbox, messages) = mpsc::channel();
         let method = Arc::new(Mutex::new(String::from("nothing is watched")));
         let state = State {
-            notice: Notice { inbox: inbox.clone(), told: Arc::new(AtomicBool::new(false)) },
+            notice: Notice {
+                inbox: inbox.clone(),
+                told: Arc::new(AtomicBool::new(false)),
+                stale: Arc::new(AtomicBool::new(false)),
+                folders: Arc::new(BTreeSet::new()),
+            },
             on_hint: Box::new(on_hint),
             method: Arc::clone(&method),
             signatures: BTreeMap::new(),
@@ -91,14 +96,28 @@ impl Drop for Watcher {
 struct Notice {
     inbox: mpsc::Sender<Message>,
     told: Arc<AtomicBool>,
+    /// A watched folder itself was removed or moved. One made in its place may get the same inode number, so
+    /// comparing cannot tell that the watch is dead.
+    stale: Arc<AtomicBool>,
+    folders: Arc<BTreeSet<PathBuf>>,
 }
 
 impl notify::EventHandler for Notice {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
-        let harmless = event.is_ok_and(|event| !event.need_rescan() && only_read(event.kind));
+        let harmless = event.as_ref().is_ok_and(|event| !event.need_rescan() && only_read(event.kind));
+        if event.is_ok_and(|event| self.concerns_a_watch(&event)) {
+            self.stale.store(true, Ordering::Release);
+        }
         if !harmless && !self.told.swap(true, Ordering::AcqRel) {
             let _ = self.inbox.send(Message::Notice);
         }
+    }
+}
+
+impl Notice {
+    fn concerns_a_watch(&self, event: &notify::Event) -> bool {
+        let moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
+        moved && event.paths.iter().any(|path| self.folders.contains(path))
     }
 }
 
@@ -192,7 +211,7 @@ impl State {
                 changed |= now != *signature;
                 *signature = now;
             }
-            if folders == self.armed {
+            if folders == self.armed && !self.notice.stale.swap(false, Ordering::AcqRel) {
                 break;
             }
             self.arm(folders);
@@ -205,6 +224,8 @@ impl State {
         self.notices = None;
         self.lacking = far_away(&folders);
         self.armed_at = Instant::now();
+        self.notice.folders = Arc::new(folders.keys().cloned().collect());
+        self.notice.stale.store(false, Ordering::Release);
         match new_notices(self.notice.clone(), &folders) {
             Ok((notices, blind)) => {
                 self.notices = Some(notices);

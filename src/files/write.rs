@@ -80,6 +80,8 @@ fn sync_parent(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
 

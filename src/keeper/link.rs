@@ -11,9 +11,14 @@ use crate::linux::packet::{self, Waiting};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the supervisor finds its end of the socket.
 pub const LINK_FD: i32 = 3;
+
+/// How often and how long an order waits for descriptors on their way: five seconds at most.
+const MAX_PAUSES: u32 = 5000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The line to the keeper.
 #[derive(Debug)]
@@ -47,7 +52,8 @@ impl Link {
     }
 
     /// Waits for the next report. `None`: the keeper is gone. A report that could not be understood or that lost its
-    /// descriptors on the way is an error, and the next call goes on behind it.
+    /// descriptors on the way is an error: the keeper believes that it was told, so the supervisor had better end without a
+    /// goodbye, and its successor is told everything.
     ///
     /// # Errors
     /// EMFILE: no descriptor was free for those of the report, which is lost. EBADMSG: not a report.
@@ -77,6 +83,17 @@ impl Sender {
     pub fn send(&self, order: &Order) -> io::Result<()> {
         let (bytes, beside) = order_frames::encode(order)?;
         let fds: Vec<_> = beside.iter().map(AsFd::as_fd).collect();
-        packet::send(self.socket.as_fd(), &bytes, &fds, Waiting::Allowed)
+        let mut pauses = 0;
+        loop {
+            match packet::send(self.socket.as_fd(), &bytes, &fds, Waiting::Allowed) {
+                // A user without root's rights has as many descriptors on their way as RLIMIT_NOFILE says. The keeper is about to
+                // take them, and no event tells when.
+                Err(error) if error.raw_os_error() == Some(libc::ETOOMANYREFS) && pauses < MAX_PAUSES => {
+                    pauses += 1;
+                    std::thread::sleep(PAUSE);
+                }
+                result => return result,
+            }
+        }
     }
 }

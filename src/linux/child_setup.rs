@@ -6,121 +6,20 @@
 //!
 //! In: a [`Setup`]. Out: a [`Spawned`]. Never add here: anything that could be done before the fork, or by the program.
 
-use crate::model::{LaunchStage, Rlimit, RlimitKind};
+pub use super::launch::{Failure, Outcome, Rights, Setup, Spawned, outcome};
+
+use super::launch::RECORD;
+use crate::model::{LaunchStage, RlimitKind};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-
-/// Numeric rights to take on.
-#[derive(Debug, Clone, Copy)]
-pub struct Rights<'a> {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: &'a [u32],
-}
-
-/// Everything about a process to be started.
-#[derive(Debug, Clone, Copy)]
-pub struct Setup<'a> {
-    /// Arguments, `argv[0]` first.
-    pub argv: &'a [CString],
-    /// Paths to try in turn.
-    pub candidates: &'a [CString],
-    /// The whole environment.
-    pub environment: &'a [CString],
-    /// Working folder; `None` = stays.
-    pub directory: Option<&'a CStr>,
-    /// `None` = stays.
-    pub rights: Option<Rights<'a>>,
-    /// `None` = stays.
-    pub umask: Option<u32>,
-    /// Soft and hard alike.
-    pub rlimits: &'a [Rlimit],
-    /// The soft limit of open files where `rlimits` has none; `None` = unlimited.
-    pub soft_open_files: Option<u64>,
-    /// `None` = stays.
-    pub nice: Option<i32>,
-    /// `None` = stays.
-    pub oom_score_adj: Option<i32>,
-    /// A cgroup's folder to join if possible.
-    pub cgroup: Option<&'a CStr>,
-    /// A file to read; `None` = stays.
-    pub stdin: Option<&'a CStr>,
-    /// Write ends for standard output and error; `None` = both stay.
-    pub output: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
-    /// A descriptor that the new program gets as number 3. All others above 2 are closed.
-    pub handed: Option<BorrowedFd<'a>>,
-}
-
-/// A child on its way to exec.
-#[derive(Debug)]
-pub struct Spawned {
-    /// Its pid, pinned until it is reaped.
-    pub pid: u32,
-    /// Its pidfd.
-    pub pidfd: OwnedFd,
-    /// Readable when the outcome is known: see [`outcome`]. Never blocks.
-    pub report: OwnedFd,
-}
-
-/// A step that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
-    /// Which step.
-    pub stage: LaunchStage,
-    /// Its errno(3).
-    pub errno: i32,
-    /// At `Exec`: the index of the candidate that it is about.
-    pub candidate: usize,
-}
-
-impl Failure {
-    fn before_fork(stage: LaunchStage, error: &io::Error) -> Self {
-        Self { stage, errno: error.raw_os_error().unwrap_or(libc::EIO), candidate: 0 }
-    }
-}
-
-/// What is known of a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing yet.
-    Pending,
-    /// It was executed (or killed before; the exit tells).
-    Execed,
-    /// It was not, and is ending.
-    Failed(Failure),
-}
-
-/// Six bytes: stage, candidate, errno. One write of this size into a pipe is whole (pipe(7)).
-const RECORD: usize = 6;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// Pauses after ETXTBSY, where somebody is still writing the program.
 const BUSY_RETRIES: u32 = 5;
 const BUSY_PAUSE_NANOS: libc::c_long = 200_000_000;
 
-/// Reads what a child has told.
-pub fn outcome(report: &OwnedFd) -> Outcome {
-    let mut record = [0; RECORD];
-    match rustix::io::read(report, &mut record) {
-        Ok(0) => Outcome::Execed,
-        Ok(RECORD) => {
-            let [stage, candidate, errno @ ..] = record;
-            let stage = LaunchStage::ALL.get(usize::from(stage)).copied().unwrap_or(LaunchStage::Exec);
-            Outcome::Failed(Failure {
-                stage,
-                errno: i32::from_le_bytes(errno),
-                candidate: usize::from(candidate),
-            })
-        }
-        // Never seen: our child writes whole records only, and nobody else has the pipe.
-        Ok(_) => Outcome::Execed,
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Outcome::Pending,
-        Err(_) => Outcome::Execed,
-    }
-}
+/// Descriptors that a child opens at once, at most: two for its output, its input, the report's new place.
+const PLACES: usize = 4;
 
 /// Starts a process. For a process with one thread (another thread could have a lock of libc's at the fork).
 ///
@@ -130,9 +29,12 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
     let prepare = |error: &io::Error| Failure::before_fork(LaunchStage::Prepare, error);
     let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).map_err(|error| prepare(&error.into()))?;
-    // Keeps a number free for the pidfd: it must not be missing once the child exists.
-    let place = rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?;
-    let prepared = Prepared::new(setup, told.as_raw_fd());
+    // Keeps numbers free, for the pidfd here and for what the child opens: neither must fail once the child exists.
+    let mut places = Vec::with_capacity(PLACES);
+    for _ in 0..PLACES {
+        places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
+    }
+    let prepared = Prepared::new(setup, told.as_raw_fd(), places.iter().map(AsRawFd::as_raw_fd).collect());
     // SAFETY: the child runs `Prepared::run` only, which makes async-signal-safe calls on memory that was prepared and never
     // returns.
     let pid = unsafe { libc::fork() };
@@ -142,7 +44,7 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
     if pid == 0 {
         prepared.run();
     }
-    drop(place);
+    drop(places);
     let pid = pid.unsigned_abs();
     match super::pidfd::open(pid) {
         Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
@@ -176,10 +78,11 @@ struct Prepared<'a> {
     cgroup_procs: Option<CString>,
     reopen: Option<(CString, CString)>,
     told: RawFd,
+    places: Vec<RawFd>,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(setup: &Setup<'a>, told: RawFd) -> Self {
+    fn new(setup: &Setup<'a>, told: RawFd, places: Vec<RawFd>) -> Self {
         let pointers = |texts: &[CString]| -> Vec<*const c_char> {
             texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
         };
@@ -204,6 +107,7 @@ impl<'a> Prepared<'a> {
             reopen: setup.output.map(|(stdout, stderr)| (by_proc(stdout), by_proc(stderr))),
             setup: *setup,
             told,
+            places,
         }
     }
 
@@ -227,8 +131,14 @@ impl<'a> Prepared<'a> {
 
     /// All steps but the exec. `told` is the pipe's number, which changes on the way.
     fn set_up(&self, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
-        // SAFETY: no arguments. It cannot fail: a new child leads no process group.
-        unsafe { libc::setsid() };
+        // SAFETY: numbers only: the child's own copies of descriptors that only kept their numbers free. setsid cannot fail: a
+        // new child leads no process group.
+        unsafe {
+            for place in &self.places {
+                libc::close(*place);
+            }
+            libc::setsid();
+        }
         self.join_cgroup();
         let output = self.reopen_output();
         self.set_limits().map_err(|errno| (LaunchStage::Limits, errno))?;

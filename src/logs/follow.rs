@@ -22,6 +22,9 @@ const HISTORY_BYTES: u64 = 64 * 1024 * 1024;
 /// The least and the most of it for one source.
 const SOURCE_BYTES: (u64, u64) = (256 * 1024, 16 * 1024 * 1024);
 
+/// Lines of history for one follower, shared in the same way: a line costs more than its bytes.
+const HISTORY_LINES: usize = 1_000_000;
+
 type Stream = (InstanceLabel, LogStream);
 
 struct Follower {
@@ -60,6 +63,7 @@ impl Followers {
             keep_following,
         };
         let share = (HISTORY_BYTES / sources.len().max(1) as u64).clamp(SOURCE_BYTES.0, SOURCE_BYTES.1);
+        let last_lines = last_lines.min(HISTORY_LINES / sources.len().max(1));
         let mut seen: BTreeSet<&Path> = BTreeSet::new();
         for source in &sources {
             let stream = (source.label.clone(), source.stream);

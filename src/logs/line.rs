@@ -94,6 +94,8 @@ pub(super) fn emit_pieces(mut line: &[u8], emit: &mut dyn FnMut(&[u8], bool)) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     fn feed_all(chunks: &[&[u8]]) -> (Vec<(Vec<u8>, bool)>, Framer) {

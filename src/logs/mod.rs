@@ -16,6 +16,8 @@ mod sink;
 mod sinks;
 mod standard;
 pub mod tail;
+#[cfg(test)]
+mod tests;
 
 pub use settings::{
     FollowId, FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget,
@@ -93,7 +95,8 @@ impl Logger {
     }
 
     /// Gives `sink` the last lines of each source's history, then (with `keep_following`) every new line, each
-    /// exactly once, over rotations and restarts of the program. Without, [`FollowItem::End`] comes last.
+    /// exactly once, over rotations and restarts of the program. Without, [`FollowItem::End`] comes last. History is
+    /// bounded by a million lines and 16 MiB per source (64 MiB together).
     pub fn follow(
         &self,
         sources: Vec<FollowSource>,
@@ -112,7 +115,7 @@ impl Logger {
     }
 
     /// Ends the pump and waits for it: every byte that was read has been written. Pipes are closed on our side
-    /// only; whoever holds them too (the keeper) loses nothing.
+    /// only; whoever holds them too (the keeper) loses nothing. Not to be called from `on_event`.
     pub fn stop(&self) {
         self.shared.order(Order::Stop);
         let thread = self.shared.thread.lock().ok().and_then(|mut thread| thread.take());

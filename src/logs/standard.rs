@@ -93,3 +93,39 @@ pub(super) fn writable_within(fd: &OwnedFd, span: Duration) -> Result<bool, Errn
         rustix::time::Timespec { tv_sec: span.as_secs() as i64, tv_nsec: i64::from(span.subsec_nanos()) };
     Ok(rustix::io::retry_on_intr(|| rustix::event::poll(&mut set, Some(&span)))? > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn fill(fd: &OwnedFd, way: Way) -> Errno {
+        let bytes = [b'x'; 100_000];
+        loop {
+            if let Err(errno) = write_some(fd, way, &bytes) {
+                return errno;
+            }
+        }
+    }
+
+    #[test]
+    fn blocking_descriptors_never_block() {
+        let flags = SocketFlags::CLOEXEC;
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        assert_eq!(fill(&one, Way::Send), Errno::AGAIN);
+        drop(other);
+        assert_eq!(fill(&one, Way::Send), Errno::PIPE, "and no SIGPIPE");
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        assert_eq!(fill(&write, Way::Ask), Errno::AGAIN);
+        drop(read);
+    }
+
+    #[test]
+    fn our_own_output_can_be_opened_without_touching_the_shared_description() {
+        let before = rustix::fs::fcntl_getfl(std::io::stdout()).unwrap();
+        let (_fd, _way) = open(LogStream::Stdout).unwrap();
+        assert_eq!(rustix::fs::fcntl_getfl(std::io::stdout()).unwrap(), before);
+    }
+}

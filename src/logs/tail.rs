@@ -29,7 +29,8 @@ pub struct Tail {
 /// A log that does not exist is empty.
 ///
 /// # Errors
-/// The file cannot be opened or read, or is not a regular file (open(2), pread(2)).
+/// The file cannot be opened or read (open(2), pread(2)), or is not a regular file; links are not followed, since
+/// the pump does not write through them either.
 pub fn last_lines(path: &Path, count: usize, max_bytes: u64) -> io::Result<Tail> {
     let mut wanted = Backwards { blocks: Vec::new(), newlines: 0, left: max_bytes, count };
     let mut previous = None;
@@ -53,7 +54,11 @@ pub fn last_lines(path: &Path, count: usize, max_bytes: u64) -> io::Result<Tail>
 }
 
 fn open(path: &Path) -> Result<(OwnedFd, FileId), Errno> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Looked at first: opening a FIFO would make us its reader for a moment, and a device may do anything.
+    if FileType::from_raw_mode(rustix::fs::lstat(path)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
     match FileType::from_raw_mode(stat.st_mode) {
@@ -116,6 +121,8 @@ fn read_at(file: &OwnedFd, block: &mut [u8], from: u64) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const MUCH: u64 = 16 << 20;

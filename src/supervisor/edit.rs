@@ -5,7 +5,7 @@ use super::diff::{Change, compare};
 use super::instance::Turn;
 use super::mutant::mutant;
 use super::wish::wanted_count;
-use super::{Action, Instance, Phase, Replace, Run, Supervisor, Trial};
+use super::{Action, Instance, Phase, Replace, Run, Started, Supervisor, Trial};
 use crate::model::{Generation, Instances, Moment, Plan, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,9 @@ impl Supervisor {
         self.generation = generation;
         let changed = changes(old.as_deref(), &plan);
         for (name, change) in &changed {
-            self.expire_scale(old.as_ref().and_then(|old| old.programs.get(name)).map(AsRef::as_ref), name);
+            let before = old.as_ref().and_then(|old| old.programs.get(name)).map(AsRef::as_ref);
+            self.expire_scale(before, name);
+            self.keep_started(before, name);
             self.wake(now, name, change);
         }
         self.record_plan();
@@ -76,6 +78,19 @@ impl Supervisor {
             wish.scale = None;
             self.keep_override(name);
         }
+    }
+
+    /// `autostart` says what a start of the supervisor means; switched off, it does not stop what runs.
+    fn keep_started(&mut self, before: Option<&Program>, name: &ProgramName) {
+        let off = self.spec(name).is_some_and(|spec| !spec.autostart);
+        if !off || before.is_none_or(|before| !before.autostart) {
+            return;
+        }
+        let wish = self.overrides.entry(name.clone()).or_default();
+        if wish.stopped.is_none() {
+            wish.started = Started::All;
+        }
+        self.keep_override(name);
     }
 
     /// Writes an operator's wish down as it now is.

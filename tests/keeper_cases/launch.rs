@@ -261,3 +261,39 @@ pub(super) fn the_path_is_searched_as_execvp_does() {
     let order = LaunchOrder { output: Output::Merged, ..shell("echo ready; exec sleep 1000") };
     assert_eq!(read_line(&supervisor.launch(&order).1.stdout), "ready");
 }
+
+pub(super) fn shortages_are_failures_that_pass() {
+    use rustix::process::{Pid, Resource, prlimit};
+    let rig = Rig::new();
+    let supervisor = rig.first();
+    let keeper = Pid::from_raw(rig.keeper_pid().cast_signed());
+    let limit = |resource, current| {
+        let maximum = prlimit(keeper, resource, rustix::process::getrlimit(resource)).unwrap().maximum;
+        prlimit(keeper, resource, rustix::process::Rlimit { current, maximum }).unwrap();
+    };
+    let used = rig.descriptors() as u64;
+    let failed = |wanted: LaunchStage, number: i32, words: &str| {
+        let order = shell("exit 0");
+        supervisor.send(&Order::Launch(Box::new(order)));
+        let news = supervisor.news();
+        let Stage::Failed { stage, errno, .. } = news.stage else { panic!("{news:?}, {used} used") };
+        assert_eq!((stage, errno), (wanted, number));
+        let sentence = exec_error(stage, errno, None, &Attempt::default()).message;
+        assert!(sentence.contains(words), "{sentence}");
+    };
+    // At each number of free descriptors something else does not fit any more; nothing leaks, nothing breaks.
+    for free in 0..6 {
+        limit(Resource::Nofile, Some(used + free));
+        failed(LaunchStage::Prepare, libc::EMFILE, "RLIMIT_NOFILE");
+        assert_eq!(rig.descriptors() as u64, used);
+    }
+    limit(Resource::Nofile, Some(used + 100));
+    if !root() {
+        limit(Resource::Nproc, Some(1));
+        failed(LaunchStage::Fork, libc::EAGAIN, "RLIMIT_NPROC");
+    }
+    limit(Resource::Nproc, rustix::process::getrlimit(Resource::Nproc).current);
+    let order = shell("exit 2");
+    supervisor.launch(&order);
+    assert_eq!(supervisor.exit(order.run), Exit::Code(2));
+}

@@ -128,3 +128,17 @@ pub(super) fn a_supervisor_that_reads_nothing_costs_nothing() {
     }
     supervisor.expect_silence();
 }
+
+pub(super) fn a_supervisor_without_its_line_is_replaced() {
+    let rig = Rig::new();
+    let supervisor = rig.first();
+    let order = shell("exec sleep 1000");
+    supervisor.send(&Order::Launch(Box::new(order.clone())));
+    // It hangs: it lives, and nobody can talk with it.
+    rustix::net::shutdown(&supervisor.raw, rustix::net::Shutdown::Both).unwrap();
+    let successor = rig.supervisor();
+    let (before, fresh, entries) = successor.table();
+    assert_eq!((before, fresh, entries.len()), (1, false, 1), "what it had ordered counts");
+    assert_eq!(entries[0].run, order.run);
+    drop(supervisor);
+}

@@ -23,6 +23,7 @@ cases![
     launch::the_child_is_set_up_as_ordered,
     launch::rights_are_given_up,
     launch::the_path_is_searched_as_execvp_does,
+    launch::shortages_are_failures_that_pass,
     takeover::the_same_processes_over_many_kills,
     takeover::orders_of_a_dead_supervisor_are_executed_first,
     takeover::crashes_in_a_row_make_the_state_suspicious,
@@ -33,8 +34,10 @@ cases![
     tree::daemons_are_found_and_killed,
     tree::a_cgroup_is_killed_whole,
     tree::strangers_are_reaped,
+    tree::pid_one_leaves_no_zombie,
     line::one_keeper_per_folder,
     line::hostile_packets_are_ignored,
     line::signals_are_passed_on_with_their_sender,
+    line::a_supervisor_without_its_line_is_replaced,
     line::a_supervisor_that_reads_nothing_costs_nothing,
 ];

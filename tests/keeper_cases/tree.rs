@@ -1,7 +1,7 @@
 //! Descendants and strangers.
 
-use crate::rig::{Rig, read_line, shell, until, wait_for};
-use sppm::keeper::link::{LaunchOrder, Order, Report};
+use crate::rig::{Rig, read_line, root, shell, until, wait_for};
+use sppm::keeper::link::{LaunchOrder, Order, Report, Stage};
 use sppm::linux::cgroup::{self, Cgroups};
 use sppm::linux::tree::{KillState, KillUntilEmpty, Snapshot};
 use sppm::linux::{pidfd, proc};
@@ -93,4 +93,33 @@ pub(super) fn strangers_are_reaped() {
     assert!(matches!(supervisor.receive(), Report::Strangers));
     until("reaped", || proc::stat(orphan).is_err());
     assert_eq!(rig.zombies(), 1, "the pinned one stays");
+}
+
+pub(super) fn pid_one_leaves_no_zombie() {
+    if !root() || std::process::Command::new("unshare").args(["-p", "true"]).status().is_err() {
+        return;
+    }
+    let rig = Rig::pid_one();
+    let supervisor = rig.first();
+    let order =
+        shell("for n in 1 2 3 4 5 6 7 8; do (setsid sh -c '(sleep 0.1 &)' &) ; done; echo up; sleep 0.3");
+    let (_, fds) = supervisor.launch(&order);
+    assert_eq!(read_line(&fds.stdout), "up");
+    let exit = loop {
+        match supervisor.receive() {
+            Report::Process { stage: Stage::Exited(exit), .. } => break exit,
+            Report::Strangers => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(exit, Exit::Code(0));
+    let parent = rig.keeper_pid();
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    let keeper: u32 = children.trim().parse().unwrap();
+    until("only the pinned zombie is left", || rig.zombies_of(keeper) == 1);
+    supervisor.send(&Order::Release { run: order.run });
+    until("no zombie is left", || rig.zombies_of(keeper) == 0);
+    supervisor.send(&Order::Goodbye { code: 5 });
+    supervisor.end(0);
+    assert_eq!(rig.exit_code(), 5);
 }

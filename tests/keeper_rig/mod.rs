@@ -41,8 +41,9 @@ fn pass_the_line_on(socket: &Path) -> i32 {
         let _ = pidfd::send_signal(keeper, Signal::KILL);
         return 1;
     };
-    let pid = std::process::id().to_le_bytes();
-    packet::send(&stream, &pid, &[line.as_fd()], Waiting::Allowed).expect("to reach the test");
+    let own = pidfd::open(std::process::id()).expect("itself");
+    packet::send(&stream, b"line", &[line.as_fd(), own.as_fd()], Waiting::Allowed)
+        .expect("to reach the test");
     drop(line);
     let mut code = [1];
     let _ = stream.read(&mut code);
@@ -54,22 +55,35 @@ pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
     listener: UnixListener,
     pub(crate) keeper: Child,
+    /// Its pids mean nothing outside, and all of it ends with it.
+    contained: bool,
     seen: RefCell<Vec<(RunId, u32, OwnedFd)>>,
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
+        Self::started_by(Command::new(std::env::current_exe().unwrap()), false)
+    }
+
+    /// One that is PID 1 of a namespace of its own; needs root.
+    pub(crate) fn pid_one() -> Self {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-pf", "--mount-proc", "--kill-child"]).arg(std::env::current_exe().unwrap());
+        Self::started_by(unshare, true)
+    }
+
+    fn started_by(mut command: Command, contained: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Programs of other users look into it.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let socket = dir.path().join("test.sock");
         let listener = UnixListener::bind(&socket).unwrap();
-        let keeper = Command::new(std::env::current_exe().unwrap())
+        let keeper = command
             .env(SOCKET, &socket)
             .stderr(Stdio::from(File::create(dir.path().join("stderr")).unwrap()))
             .spawn()
             .unwrap();
-        Self { dir, listener, keeper, seen: RefCell::default() }
+        Self { dir, listener, keeper, contained, seen: RefCell::default() }
     }
 
     /// The next supervisor that the keeper starts.
@@ -77,7 +91,7 @@ impl Rig {
         wait_for(&self.listener, "a supervisor");
         let (stream, _) = self.listener.accept().unwrap();
         let mut packet = packet::receive(&stream, Waiting::Allowed).unwrap();
-        let pid = u32::from_le_bytes(packet.bytes.try_into().unwrap());
+        let pidfd = packet.fds.pop().unwrap();
         let socket = packet.fds.pop().unwrap();
         let raw = socket.try_clone().unwrap();
         let link = Link::from_fd(socket);
@@ -90,7 +104,7 @@ impl Rig {
                 }
             }
         });
-        Supervisor { rig: self, stream, pidfd: pidfd::open(pid).unwrap(), raw, sender, reports }
+        Supervisor { rig: self, stream, pidfd, raw, sender, reports }
     }
 
     /// The first supervisor, its empty table read.
@@ -112,14 +126,19 @@ impl Rig {
 
     /// Zombies among the keeper's children.
     pub(crate) fn zombies(&self) -> usize {
+        self.zombies_of(self.keeper_pid())
+    }
+
+    pub(crate) fn zombies_of(&self, parent: u32) -> usize {
         let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
             entry.unwrap().file_name().to_str().and_then(|name| name.parse::<u32>().ok())
         });
-        let ours = |stat: &proc::ProcessStat| stat.parent == self.keeper_pid() && stat.is_dead();
+        let ours = |stat: &proc::ProcessStat| stat.parent == parent && stat.is_dead();
         pids.filter_map(|pid| proc::stat(pid).ok()).filter(ours).count()
     }
 
     fn note(&self, run: RunId, pid: u32, fds: Option<&ProcessFds>) {
+        let fds = fds.filter(|_| !self.contained);
         let pidfd = fds.map(|fds| fds.pidfd.try_clone().unwrap());
         self.seen.borrow_mut().extend(pidfd.map(|pidfd| (run, pid, pidfd)));
     }

@@ -1,3 +1,5 @@
+//! The keys of a program, its logs and its limits.
+
 use super::{Restart, Stop};
 use crate::config::section::section;
 use crate::config::values::{

@@ -1,3 +1,5 @@
+//! The keys of `restart:`.
+
 use crate::config::section::section;
 use crate::config::values::{Codes, Count, Factor, Percent};
 use crate::model::{GiveUp, RestartWhen};

@@ -1,3 +1,5 @@
+//! The keys at the top of a file.
+
 use super::{Program, Supervisor};
 use crate::config::section::section;
 use crate::config::values::{Deferred, OneOrMany, PathText, Version};

@@ -1,3 +1,5 @@
+//! The keys of `stop:`.
+
 use crate::config::section::section;
 use crate::config::values::{Argv, OneOrMany};
 use crate::model::{Signal, StopScope};

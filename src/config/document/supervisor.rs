@@ -1,3 +1,5 @@
+//! The keys of `supervisor:`.
+
 use crate::config::section::section;
 use crate::config::values::{GroupName, Line, PathText};
 use crate::model::Mode;

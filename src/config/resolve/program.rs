@@ -1,3 +1,7 @@
+//! One program: what it says, made absolute and complete.
+//!
+//! In: its section over all defaults. Out: the model's program. Never add here: a default of a key.
+
 use super::needed;
 use super::restart::restart;
 use super::stop::stop;
@@ -9,8 +13,8 @@ use crate::config::position::{At, Files};
 use crate::config::problem::ProblemKind;
 use crate::config::values::{CpuCount, LogTarget, PathText, StderrTarget};
 use crate::model::{
-    ByteSize, Command, Inherit, Instances, Limits, LogSink, Logs, Place, Program, ProgramName, Rlimit,
-    RlimitKind, StderrSink, Template,
+    ByteSize, Command, Inherit, Instances, Limits, LogSink, Logs, Place, Program, ProgramName, RestartPolicy,
+    Rlimit, RlimitKind, StderrSink, StopPolicy, Template,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,24 +71,18 @@ pub(in crate::config) fn program(
         enabled: _,
         priority,
         instances,
-        restart: restart_section,
-        stop: stop_section,
+        restart: _,
+        stop: _,
         orphans,
-        logs,
-        limits: limits_section,
+        logs: _,
+        limits: _,
     } = section;
     let place = scene.files.place(key_at);
-    // Each is looked at before the first `?`, so that one mistake does not hide another.
-    let command = command(section, scene);
-    let restart = cx.within("restart", |cx| restart(&needed(restart_section)?, cx));
-    let shell = matches!(command, Some(Command::Shell(_)));
-    let stop = cx.within("stop", |cx| stop(&needed(stop_section)?, shell, scene, cx));
-    let logs = cx.within("logs", |cx| logs_of(&needed(logs)?, scene, cx));
-    let limits = cx.within("limits", |cx| Some(limits(&needed(limits_section)?, scene.context, cx)));
+    let parts = parts(section, scene, cx);
     who(section, scene.context, cx);
     Some(Program {
         name: name.clone(),
-        command: command?,
+        command: parts.command?,
         argv0: argv0.get().map(|text| scene.template(text)),
         directory: folder(directory, &place, scene),
         user: user.get().cloned(),
@@ -97,14 +95,36 @@ pub(in crate::config) fn program(
         autostart: needed(autostart)?,
         priority: i32::try_from(needed(priority)?.0).unwrap_or(i32::MAX),
         instances: count(instances, scene.context),
-        restart: restart?,
-        stop: stop?,
+        restart: parts.restart?,
+        stop: parts.stop?,
         orphans: needed(orphans)?,
-        logs: logs?,
-        limits: limits?,
+        logs: parts.logs?,
+        limits: parts.limits?,
         work: None,
         place,
     })
+}
+
+/// What is made of the sections within a program.
+struct Parts {
+    command: Option<Command>,
+    restart: Option<RestartPolicy>,
+    stop: Option<StopPolicy>,
+    logs: Option<Logs>,
+    limits: Option<Limits>,
+}
+
+/// All of them: one mistake does not hide another.
+fn parts(section: &document::Program, scene: &Scene<'_>, cx: &mut Decoder<'_>) -> Parts {
+    let command = command(section, scene);
+    let shell = matches!(command, Some(Command::Shell(_)));
+    Parts {
+        command,
+        restart: cx.within("restart", |cx| restart(&needed(&section.restart)?, cx)),
+        stop: cx.within("stop", |cx| stop(&needed(&section.stop)?, shell, scene, cx)),
+        logs: cx.within("logs", |cx| logs_of(&needed(&section.logs)?, scene, cx)),
+        limits: cx.within("limits", |cx| Some(limits(&needed(&section.limits)?, scene.context, cx))),
+    }
 }
 
 fn command(section: &document::Program, scene: &Scene<'_>) -> Option<Command> {
@@ -207,7 +227,7 @@ fn limits(section: &document::Limits, context: &Context<'_>, cx: &mut Decoder<'_
 fn who(section: &document::Program, context: &Context<'_>, cx: &mut Decoder<'_>) {
     let Setting::Given(account, at) = &section.user else { return };
     let own = ["USER", "LOGNAME"].iter().any(|name| context.environment.get(*name) == Some(&account.user));
-    if !context.root && !(own && account.group.is_none()) {
+    if !(context.root || own && account.group.is_none()) {
         let message = "only root can run programs as another user, and sppm does not run as root";
         let help = Some("remove `user`, or run sppm as root".to_owned());
         cx.within("user", |cx| cx.error(ProblemKind::Conflict, *at, message, help));

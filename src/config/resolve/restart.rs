@@ -1,3 +1,5 @@
+//! `restart:`, and whether its numbers fit each other.
+
 use super::needed;
 use crate::config::decode::Decoder;
 use crate::config::document;

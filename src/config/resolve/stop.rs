@@ -1,3 +1,5 @@
+//! `stop:`, in one of its three ways.
+
 use super::needed;
 use super::program::Scene;
 use crate::config::decode::Decoder;

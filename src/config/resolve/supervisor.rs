@@ -1,3 +1,5 @@
+//! `supervisor:`, and the folders that everything else stands in.
+
 use super::needed;
 use crate::config::Context;
 use crate::config::decode::{Decoder, Setting, Value};

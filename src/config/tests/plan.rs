@@ -264,3 +264,13 @@ fn a_broken_limit_and_a_bare_variable_are_warned_about() {
     let text = warnings("programs: {a: {command: x, environment: {SPPM_RUN: 1}}}");
     assert!(text.contains("`SPPM_RUN` is set by sppm"), "{text}");
 }
+
+#[test]
+fn byte_order_marks_and_line_ends_of_others_are_taken() {
+    let plan = good("\u{feff}# x\r\nprograms:\r\n  a:\r\n    command: x y\r\n    umask: '027'\r\n");
+    assert_eq!(one(&plan, "a").command, Command::Exec(vec!["x".into(), "y".into()]));
+    let problems = bad("\u{feff}programs:\r\n  a:\r\n    comand: x\r\n");
+    assert!(problems.first_line().starts_with("sppm.yaml:3:5: programs.a.comand"), "{problems}");
+    let problems = bad("\u{feff}program: {}\r\n");
+    assert!(problems.first_line().starts_with("sppm.yaml:1:1: program:"), "{problems}");
+}

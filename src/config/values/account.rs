@@ -1,3 +1,5 @@
+//! `user` and `group`: names and numbers, whose existence is looked up at launch only.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::tree::NodeRef;
 use crate::model::Account;

@@ -1,3 +1,5 @@
+//! One of a few words, signals, and what follows a reached limit.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::problem::{ProblemKind, quoted};
 use crate::config::tree::{NodeRef, Shape};

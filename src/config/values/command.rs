@@ -1,3 +1,5 @@
+//! Commands as lists, as text that is split into words, and as text for a shell.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::problem::ProblemKind;
 use crate::config::tree::{NodeRef, Shape};
@@ -45,6 +47,8 @@ fn listed(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Vec<String>> {
 fn split(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Vec<String>> {
     let scalar = cx.scalar(node, A_COMMAND)?;
     if let Some(what) = needs_shell(&scalar.text) {
+        // What came from the environment is not shown.
+        let what = if scalar.text == scalar.written { what } else { "something in it".to_owned() };
         let message = format!("no shell runs here, so {what} would not do what it says");
         let help = Some(
             "use `shell:` instead of `command:`, or a list of words where it is meant literally".to_owned(),

@@ -1,3 +1,5 @@
+//! Variables, whose values are kept as they are spelled.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::problem::{ProblemKind, quoted};
 use crate::config::tree::{NodeRef, Shape};

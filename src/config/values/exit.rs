@@ -1,3 +1,5 @@
+//! Exit codes and signals that an exit is compared with.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::tree::NodeRef;
 use crate::config::values::OneOrMany;

@@ -1,3 +1,5 @@
+//! Which of the supervisor's variables a program gets.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::tree::{NodeRef, Shape};
 use crate::config::values::OneOrMany;

@@ -1,3 +1,5 @@
+//! Whole numbers, ratios and limits.
+
 use crate::config::decode::{Decoder, Scalar, Value};
 use crate::config::tree::NodeRef;
 use crate::model::{ByteSize, PerMille};

@@ -1,3 +1,5 @@
+//! Paths, as written and with the file that has them; places for output; env_files.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::position::At;
 use crate::config::problem::ProblemKind;

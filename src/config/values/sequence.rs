@@ -1,3 +1,5 @@
+//! Lists, and maps that are read one entry at a time.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::tree::{NodeId, NodeRef, Shape};
 use schemars::{Schema, SchemaGenerator, json_schema};

@@ -1,3 +1,5 @@
+//! Texts, booleans, words and the version.
+
 use crate::config::decode::{Decoder, Value};
 use crate::config::tree::NodeRef;
 use crate::config::words;

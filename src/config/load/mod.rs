@@ -2,31 +2,28 @@
 //!
 //! In: context and sources. Out: a plan, or problems. Never add here: knowledge of single keys of a program.
 
-use super::decode::{Decoder, Setting, Value};
-use super::document::{Program, Root};
-use super::env_file;
-use super::parse::parse;
-use super::placeholders::{Fill, is_per_instance};
-use super::position::{At, Files, Shown};
-use super::problem::{ProblemKind, Watched, quoted};
-use super::resolve::{Scene, program, supervisor};
-use super::sources::{SourceError, SourceErrorKind};
-use super::tree::{NodeRef, Tree};
-use super::values::{Deferred, EnvFile, PathText};
-use super::words;
-use super::{Context, Loaded, Problems, Sources, find::absolute};
+mod env_files;
+mod include;
+
+use crate::config::decode::{Decoder, Setting, Value};
+use crate::config::document::{Program, Root};
+use crate::config::parse::parse;
+use crate::config::placeholders::Fill;
+use crate::config::position::{At, Files, Shown};
+use crate::config::problem::{ProblemKind, Watched, quoted};
+use crate::config::resolve::{Scene, program, supervisor};
+use crate::config::sources::SourceError;
+use crate::config::tree::{NodeRef, Tree};
+use crate::config::values::Deferred;
+use crate::config::{Context, Loaded, Problems, Sources};
 use crate::model::{self, DisabledProgram, Folders, Plan, ProgramName, SupervisorSettings};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// The most programs of one configuration.
 const MAX_PROGRAMS: usize = 50_000;
-/// The most included files.
-const MAX_INCLUDES: usize = 1_000;
-/// The largest env_file, in bytes.
-const MAX_ENV_FILE: usize = 1 << 20;
 
 /// See [`super::load`].
 pub(super) fn load(context: &Context<'_>, sources: &dyn Sources) -> Result<Loaded, Problems> {
@@ -111,7 +108,7 @@ impl Loader<'_> {
         }
         let root = match tree.document() {
             None => Some(Root::default()),
-            Some(node) if matches!(node.shape, super::tree::Shape::Null) => Some(Root::default()),
+            Some(node) if matches!(node.shape, crate::config::tree::Shape::Null) => Some(Root::default()),
             Some(node) => Root::decode(node, &mut self.cx),
         };
         (tree, root)
@@ -135,6 +132,9 @@ impl Loader<'_> {
         let Some(Deferred { map, .. }) = root.programs.get() else { return };
         let Some(at) = root.programs.at() else { return };
         for (text, key_at, node) in tree.node(*map).entries() {
+            if self.cx.exhausted() {
+                return;
+            }
             if self.names.len() >= MAX_PROGRAMS {
                 let message = format!("there are more than {MAX_PROGRAMS} programs");
                 self.cx.error(ProblemKind::TooLarge, at, message, None);
@@ -184,7 +184,7 @@ impl Loader<'_> {
     fn program(&mut self, name: &ProgramName, key_at: At, node: NodeRef<'_, '_>, here: &Surroundings<'_>) {
         let mark = self.cx.mark();
         let section = match node.shape {
-            super::tree::Shape::Null => Program::default(),
+            crate::config::tree::Shape::Null => Program::default(),
             _ => match Program::decode(node, &mut self.cx) {
                 Some(section) => section,
                 None => return,
@@ -266,151 +266,5 @@ impl Loader<'_> {
 
     fn unreadable(&mut self, error: &SourceError, at: At) {
         self.cx.error(ProblemKind::Source, at, error.to_string(), None);
-    }
-}
-
-/// Included files.
-impl Loader<'_> {
-    /// The files that `include` names, each once, in its order; patterns in the order of their matches.
-    fn includes(&mut self, root: &Root) -> Vec<(PathBuf, At)> {
-        let mut seen = BTreeSet::from([self.context.path.to_owned()]);
-        let mut found = Vec::new();
-        for entry in root.include.get().into_iter().flat_map(|list| &list.0) {
-            let path = absolute(self.files.folder(entry.at.file), Path::new(&entry.text));
-            let paths = match entry.text.contains(['*', '?', '[']) {
-                true => self.matches(&path, entry),
-                false => vec![path],
-            };
-            found.extend(
-                paths.into_iter().filter(|path| seen.insert(path.clone())).map(|path| (path, entry.at)),
-            );
-        }
-        if found.len() > MAX_INCLUDES {
-            let message = format!("there are more than {MAX_INCLUDES} included files");
-            self.cx.error(ProblemKind::TooLarge, root.include.at().unwrap_or(At::whole(0)), message, None);
-            found.truncate(MAX_INCLUDES);
-        }
-        found
-    }
-
-    fn matches(&mut self, pattern: &Path, entry: &PathText) -> Vec<PathBuf> {
-        let wild = |part: &std::ffi::OsStr| part.to_string_lossy().contains(['*', '?', '[']);
-        let fixed: PathBuf = pattern.iter().take_while(|part| !wild(part)).collect();
-        self.folders.insert(fixed);
-        match self.sources.glob(pattern) {
-            Ok(paths) => {
-                self.folders.extend(paths.iter().filter_map(|path| path.parent()).map(Path::to_owned));
-                paths
-            }
-            Err(error) => {
-                let path = self.cx.enter("include");
-                self.unreadable(&error, entry.at);
-                self.cx.leave(path);
-                Vec::new()
-            }
-        }
-    }
-
-    fn include(&mut self, path: &Path, at: At, main: &Surroundings<'_>) {
-        self.watched.insert(path.to_owned());
-        let text = match self.sources.read(path) {
-            Ok(text) => text,
-            Err(error) => {
-                let path = self.cx.enter("include");
-                self.unreadable(&error, at);
-                self.cx.leave(path);
-                return;
-            }
-        };
-        let file = self.files.add(path, text, Shown::Lines);
-        let source = Arc::clone(self.files.get(file));
-        let (tree, root) = self.root(file, &source.text);
-        let Some(root) = root else { return };
-        self.only_programs(&tree);
-        let defaults = root.defaults.clone().over(main.defaults);
-        let here = Surroundings { folders: main.folders, defaults: &defaults, built_in: main.built_in };
-        self.programs_of(&tree, &root, &here);
-    }
-
-    /// An included file has programs and their defaults, nothing else.
-    fn only_programs(&mut self, tree: &Tree<'_>) {
-        let Some(document) = tree.document() else { return };
-        for (key, at, _) in
-            document.entries().filter(|(key, ..)| matches!(*key, "supervisor" | "include" | "version"))
-        {
-            let message = format!("an included file may not have `{key}`");
-            let help = format!(
-                "write it into the main file; here stand {}",
-                words::list(&["programs", "defaults", "x-…"])
-            );
-            let path = self.cx.enter(key);
-            self.cx.error(ProblemKind::Conflict, at, message, Some(help));
-            self.cx.leave(path);
-        }
-    }
-}
-
-/// Files with variables.
-impl Loader<'_> {
-    /// The variables of a program's env_files: a later file wins.
-    fn variables(
-        &mut self,
-        name: &ProgramName,
-        section: &Program,
-        folders: &Folders,
-    ) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::new();
-        let Some(listed) = section.env_files.get() else { return all };
-        let path = self.cx.enter("env_files");
-        for entry in &listed.0 {
-            if is_per_instance(&entry.path.text) {
-                let message =
-                    "env_files are read once per program: `{instance}` and `{index}` mean nothing here";
-                self.cx.error(ProblemKind::Value, entry.path.at, message, None);
-                continue;
-            }
-            let text = Fill { name: Some(name.as_str()), folders }.fill(&entry.path.text);
-            let path = absolute(self.files.folder(entry.path.at.file), Path::new(&text));
-            if let Some(variables) = self.env_file(&path, entry) {
-                all.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
-            }
-        }
-        self.cx.leave(path);
-        all
-    }
-
-    /// One such file, read at most once per load.
-    fn env_file(&mut self, path: &Path, entry: &EnvFile) -> Option<Variables> {
-        if let Some(known) = self.env_files.get(path)
-            && (known.is_some() || entry.optional)
-        {
-            return known.clone();
-        }
-        self.watched.insert(path.to_owned());
-        let variables = match self.sources.read(path) {
-            Ok(text) if text.len() > MAX_ENV_FILE => {
-                let error = SourceError::refused(path, format!("it has more than {MAX_ENV_FILE} bytes"));
-                self.unreadable(&error, entry.path.at);
-                None
-            }
-            Ok(text) => Some(self.parse_env_file(path, text)),
-            Err(error) if entry.optional && error.kind == SourceErrorKind::NotFound => None,
-            Err(error) => {
-                self.unreadable(&error, entry.path.at);
-                None
-            }
-        };
-        self.env_files.insert(path.to_owned(), variables.clone());
-        variables
-    }
-
-    fn parse_env_file(&mut self, path: &Path, text: String) -> Variables {
-        let (variables, bad) = env_file::parse(&text);
-        let file = self.files.add(path, text, Shown::PlaceOnly);
-        for line in bad {
-            let at = At { file, start: line.span.start as u32, end: line.span.end as u32 };
-            self.cx.error(ProblemKind::Value, at, line.message, None);
-        }
-        Rc::new(variables.into_iter().collect())
     }
 }
