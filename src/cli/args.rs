@@ -326,3 +326,6 @@ pub(super) fn signal(words: &[String]) -> Result<(Vec<String>, Signal), String> 
         [] => Err("which signal, to which program?".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;
