@@ -1,8 +1,6 @@
 //! The command: the real machinery behind [`sppm::cli`].
 
-use sppm::cli::{self, Backend};
-use sppm::config::Sources;
-use sppm::control::wire::{ErrorDto, ErrorKind};
+use sppm::cli::{self, Backend, ErrorDto, ErrorKind, Sources};
 use sppm::daemon::{self, DiskSources, Mode, Options};
 use std::process::ExitCode;
 

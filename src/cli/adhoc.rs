@@ -60,7 +60,7 @@ impl<'a> AdHoc<'a> {
         let mut text = String::from("# Written by `sppm run -- CMD`.\n");
         let _ = writeln!(text, "supervisor:\n  name: {}\n  follow_file: {{ enabled: false }}", self.name);
         let _ = write!(text, "programs:\n{}", self.entry());
-        text.push_str("    restart: { policy: always, then: shutdown }\n    logs: { stdout: inherit, stderr: inherit }\n");
+        text.push_str("    restart: { policy: always, limit: 5, then: shutdown }\n    logs: { stdout: inherit, stderr: inherit }\n");
         text
     }
 

@@ -258,8 +258,8 @@ pub(super) struct Init {
 
 /// Run sppm in the foreground (containers, systemd).
 ///
-/// With `-- CMD…`: runs CMD without a file, its output on ours; when CMD cannot be kept running, sppm ends
-/// with exit code 1.
+/// With `-- CMD…`: runs CMD without a file, its output on ours; after more than 5
+/// failed starts sppm ends with exit code 1.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// A program and its arguments
@@ -326,3 +326,6 @@ pub(super) fn signal(words: &[String]) -> Result<(Vec<String>, Signal), String> 
         [] => Err("which signal, to which program?".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

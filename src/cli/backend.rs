@@ -1,7 +1,8 @@
 //! The seam to the machinery: all that the command needs of the daemon.
 
-use crate::config::Sources;
-use crate::control::wire::ErrorDto;
+pub use crate::config::Sources;
+pub use crate::control::wire::{ErrorDto, ErrorKind};
+
 use std::path::PathBuf;
 
 /// What a supervisor is started with.

@@ -16,7 +16,7 @@ mod session;
 mod terminal;
 mod wait;
 
-pub use backend::{Backend, Options};
+pub use backend::{Backend, ErrorDto, ErrorKind, Options, Sources};
 
 use args::Cli;
 use clap::FromArgMatches;

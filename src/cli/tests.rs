@@ -2,75 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use super::args::{Cli, Command, Lines, scales, signal};
+use super::args::Cli;
 use super::*;
 use crate::config::{SourceError, Sources, folders};
 use crate::control::request::{Answer, ApiRequest, Call};
 use crate::control::server::{Access, Door, Server, serve};
 use crate::control::wire::{
-    AcceptedDto, DiffDto, ErrorDto, InstanceDto, LogItem, ProgramDto, ScaleTo, SettleDto, SettledDto,
-    SettledWord, StatusDto, SupervisorDto,
+    AcceptedDto, DiffDto, ErrorDto, InstanceDto, LogItem, ProgramDto, SettleDto, SettledDto, SettledWord,
+    StatusDto, SupervisorDto,
 };
-use crate::model::Signal;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-fn parse(line: &str) -> Result<Cli, clap::Error> {
+pub(super) fn parse(line: &str) -> Result<Cli, clap::Error> {
     let words = std::iter::once("sppm").chain(line.split_whitespace());
     help::command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
-}
-
-#[test]
-fn the_file_may_be_named_before_and_after_the_verb() {
-    for line in
-        ["-c a.yaml status web", "status -c a.yaml web", "status web --config a.yaml", "--config=a.yaml ps"]
-    {
-        assert_eq!(parse(line).unwrap().global.config.as_deref(), Some(Path::new("a.yaml")), "{line}");
-    }
-    let cli = parse("logs -f -n all -c x --json --color never -q -v web").unwrap();
-    assert!(cli.global.json && cli.global.quiet && cli.global.verbose);
-    assert!(matches!(cli.command, Command::Logs(logs) if logs.follow && logs.lines == Lines(None)));
-}
-
-#[test]
-fn words_of_others_are_understood_and_unbuilt_verbs_are_not() {
-    assert!(matches!(parse("down").unwrap().command, Command::Shutdown(_)));
-    assert!(matches!(parse("apply").unwrap().command, Command::Reload(_)));
-    assert!(matches!(parse("config").unwrap().command, Command::Check));
-    assert!(matches!(parse("tail -f web").unwrap().command, Command::Logs(logs) if logs.follow));
-    assert!(matches!(parse("up -d").unwrap().command, Command::Up(up) if up.detach));
-    assert!(matches!(parse("ls").unwrap().command, Command::Status(_)));
-    assert!(
-        matches!(parse("kill -s HUP web").unwrap().command, Command::Kill(kill) if kill.signal == Signal::HUP)
-    );
-    assert!(matches!(parse("run -- sh -c x").unwrap().command, Command::Run(run) if run.command.len() == 3));
-    for line in ["upgrade", "why web", "events", "top", "import", "frob", "", "status --all", "logs -n x"] {
-        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
-    }
-    assert!(parse("stop web --timeout 1m30s --force --runtime --no-wait").is_ok());
-}
-
-#[test]
-fn scale_and_signal_take_both_orders() {
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let three = vec![("web".to_owned(), ScaleTo::Exactly(3))];
-    assert_eq!(scales(&words("web=3")), Ok(three.clone()));
-    assert_eq!(scales(&words("web 3")), Ok(three));
-    let both = vec![("web".to_owned(), ScaleTo::Down(1)), ("api".to_owned(), ScaleTo::Up(2))];
-    assert_eq!(scales(&words("web -1 api=+2")), Ok(both));
-    for bad in ["web", "web=", "web=x", "web=1 web=2"] {
-        assert!(scales(&words(bad)).is_err(), "{bad}");
-    }
-    assert!(
-        matches!(parse("scale web -1").unwrap().command, Command::Scale(scale) if scale.words == words("web -1"))
-    );
-    let hup = Ok((words("web api"), Signal::HUP));
-    assert_eq!(signal(&words("web api HUP")), hup);
-    assert_eq!(signal(&words("SIGHUP web api")), hup);
-    assert_eq!(signal(&words("web 10")).map(|(_, signal)| signal.number()), Ok(10));
-    assert!(signal(&words("web HUPP")).is_err_and(|message| message.contains("HUPP")));
 }
 
 /// A supervisor by script, found as a real one is, and the command that talks with it.
