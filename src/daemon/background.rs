@@ -1,7 +1,7 @@
 //! Starting: the keeper in the foreground, or both in the background as a daemon.
 
 use super::options::{Mode, Options, StartError};
-use super::startup::MARK;
+use super::voice::MARK;
 use crate::keeper::{self, KeeperOptions};
 use std::io::Read;
 use std::process::{Command, Stdio};

@@ -9,12 +9,15 @@
 mod adopt;
 mod answers;
 mod background;
+mod begin;
 mod catalogue;
 mod changes;
 mod environment;
 mod follow;
 mod inbox;
+mod inheritance;
 mod launcher;
+mod listen;
 mod loader;
 mod notices;
 mod options;
@@ -30,6 +33,7 @@ mod startup;
 mod status;
 mod tag;
 mod trees;
+mod voice;
 mod wall;
 mod world;
 

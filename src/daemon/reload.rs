@@ -2,7 +2,7 @@
 
 use super::inbox::{LoadOutcome, Purpose};
 use super::loader::Loader;
-use crate::config::{Problems, Watched};
+use crate::config::{Problems, Style, Watched};
 use crate::files::Watcher;
 use crate::model::{FollowFile, Moment, Plan};
 use std::path::PathBuf;
@@ -92,8 +92,7 @@ impl Reload {
 
     /// Watches what the last reading depended on.
     pub(super) fn watch(&mut self, watched: &Watched) {
-        let in_folders = watched.folders.iter().map(|folder| folder.join("*"));
-        let paths: Vec<PathBuf> = watched.files.iter().cloned().chain(in_folders).collect();
+        let paths: Vec<PathBuf> = watched.files.iter().chain(&watched.folders).cloned().collect();
         self.watcher.watch(&paths);
     }
 
@@ -113,7 +112,7 @@ impl Reload {
     }
 
     pub(super) fn invalid(&mut self, problems: &Problems) {
-        let text = problems.to_string();
+        let text = problems.render(Style::Plain);
         if self.error.as_ref() != Some(&text) {
             tracing::error!(
                 "the configuration is not valid, and nothing was changed: {}",

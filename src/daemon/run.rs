@@ -10,9 +10,9 @@ use super::places::Places;
 use super::reload::{Reload, Verdict};
 use super::settle::Waiters;
 use super::startup;
-use super::wall;
 use super::world::World;
 use super::{changes, records::Plans};
+use super::{voice, wall};
 use crate::config::{Loaded, Problems, Style};
 use crate::control::request::{Answer, Call};
 use crate::control::server::Server;
@@ -58,11 +58,11 @@ pub(super) struct Daemon {
 pub fn supervise(options: &Options) -> u8 {
     match startup::start(options) {
         Ok(daemon) => {
-            startup::announce(options.mode);
+            voice::announce(options.mode);
             daemon.run()
         }
         Err(error) => {
-            startup::complain(options.mode, &error);
+            voice::complain(options.mode, &error);
             error.exit_code
         }
     }

@@ -1,3 +1,5 @@
+//! The plan: the complete, validated set of programs and the supervisor's own settings.
+
 use super::{Account, Mode, Program, ProgramName};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! Signals by name and number.
+
 use std::fmt;
 use std::str::FromStr;
 
