@@ -35,7 +35,8 @@ impl Supervisor {
             }
             self.rolling.insert(name.clone());
         }
-        let gone = self.instances.keys().filter(|name| !plan.programs.contains_key(*name)).cloned();
+        let before = old.iter().flat_map(|old| old.programs.keys());
+        let gone = before.filter(|name| !plan.programs.contains_key(*name)).cloned();
         let touched: BTreeSet<ProgramName> = gone.chain(changed.into_keys()).collect();
         let slots = self.slots_of(&touched);
         self.settle_slots(now, slots);

@@ -19,6 +19,8 @@ mod requests;
 mod restart;
 mod rollout;
 mod shutdown;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod stop;
 mod takeover;

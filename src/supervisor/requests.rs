@@ -14,9 +14,16 @@ impl Supervisor {
     /// # Errors
     /// Says why nothing was done.
     pub fn ask(&mut self, now: Moment, by: &Author, request: Request) -> Result<Vec<Slot>, Refused> {
-        if self.shutdown.is_some() && !matches!(request, Request::Shutdown { .. } | Request::Signal { .. }) {
+        let fits = matches!(request, Request::Shutdown { .. } | Request::Signal { .. });
+        if self.has_finished() || (self.shutdown.is_some() && !fits) {
             return Err(Refused::ShuttingDown);
         }
+        let granted = self.grant(now, by, request);
+        self.finish_if_over();
+        granted
+    }
+
+    fn grant(&mut self, now: Moment, by: &Author, request: Request) -> Result<Vec<Slot>, Refused> {
         match request {
             Request::Start { targets } => self.start(now, by, &targets),
             Request::Stop { targets, force, runtime } => {
@@ -161,13 +168,21 @@ impl Supervisor {
         Ok(slots.into_iter().collect())
     }
 
-    /// The same, of programs that the plan names: what was removed from it can only be stopped.
+    /// The same, of what the plan names: what was removed or scaled away and still ends can only be stopped.
     fn resolve_planned(&self, targets: &[Target]) -> Result<Vec<Slot>, Refused> {
-        let slots = self.resolve(targets)?;
-        match targets.iter().find(|target| self.spec(target.program()).is_none()) {
-            Some(target) => Err(Refused::Unknown(target.clone())),
-            None => Ok(slots),
+        let mut slots = self.resolve(targets)?;
+        let count = |program: &ProgramName| {
+            wanted_count(self.spec(program).map(AsRef::as_ref), self.overrides.get(program))
+        };
+        let is_gone = |target: &&Target| match target {
+            Target::Program(name) => self.spec(name).is_none(),
+            Target::Instance(slot) => slot.index > count(&slot.program),
+        };
+        if let Some(target) = targets.iter().find(is_gone) {
+            return Err(Refused::Unknown(target.clone()));
         }
+        slots.retain(|slot| slot.index <= count(&slot.program));
+        Ok(slots)
     }
 
     fn program_slots(&self, name: &ProgramName) -> Vec<Slot> {
@@ -268,21 +283,13 @@ impl Instance {
         self.forget_failed_trial();
         let force = matches!(replace, Replace::Operator { force: true, .. });
         match &self.phase {
-            // It is on its way down and will come up with the newest spec: nothing more to ask for.
-            Phase::Stopping(run, _) | Phase::Killing(run) if run.asked => self.hurry |= force,
-            Phase::Stopping(..) | Phase::Killing(_) => {
-                self.hurry |= force;
-                self.replace = Some(replace);
-            }
+            // On its way down, and it will come up with the newest spec.
+            Phase::Stopping(..) | Phase::Killing(_) => self.hurry |= force,
             // Whether it is forced is looked at when its turn comes.
-            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => {
-                self.hurry = false;
-                self.replace = Some(replace);
-            }
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
-                self.replace = Some(replace);
-            }
+            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry = false,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {}
         }
+        self.replace = Some(replace);
     }
 
     fn forget_failed_trial(&mut self) {

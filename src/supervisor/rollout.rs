@@ -46,7 +46,7 @@ impl Supervisor {
     /// stays to be done.
     pub(super) fn call_off_restarts(&mut self, now: Moment, failed: &Slot) {
         let waits = |i: &Instance| {
-            let live = matches!(i.phase, Phase::Running(_) | Phase::Draining(..));
+            let live = matches!(i.phase, Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..));
             live && matches!(i.replace, Some(Replace::Operator { .. }))
         };
         let siblings = self.instances.get(&failed.program).into_iter().flatten();

@@ -31,18 +31,18 @@ impl Instance {
     }
 
     pub(super) fn settle_draining(&mut self, turn: &mut Turn<'_>, run: Run, until: Option<Moment>) {
+        let forget = Action::ForgetWork { run: run.id };
         if self.is_forced(turn) {
-            turn.out.push_back(Action::ForgetWork { run: run.id });
             self.kill(turn, run, "without waiting, as asked");
         } else if turn.wish.is_run() && self.replace.is_none() {
-            turn.out.push_back(Action::ForgetWork { run: run.id });
             self.enter(turn, Phase::Running(run), Some("the stop is not wanted any more".to_owned()));
         } else if until.is_some_and(|until| until <= turn.now) {
-            turn.out.push_back(Action::ForgetWork { run: run.id });
             self.kill(turn, run, "busy for longer than working_lock.max_busy");
         } else {
             self.phase = Phase::Draining(run, until);
+            return;
         }
+        turn.out.push_back(forget);
     }
 
     /// The first step of the stop policy.

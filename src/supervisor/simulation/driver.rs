@@ -1,0 +1,479 @@
+//! The run of one seed: steps, the world's time, crashes, and what is checked when the core is at rest.
+
+use super::dice::{Dice, Kind, Swarm, weighted};
+use super::laws::{Broken, Checked, Law, demand};
+use super::ledger::{Ledger, adopted};
+use super::memory::Watch;
+use super::plans::{any_plan, edited};
+use super::world::World;
+use crate::model::{Moment, Plan, ProgramName, RunId, Slot};
+use crate::supervisor::diff::{compare, diff};
+use crate::supervisor::{Action, Event, Instance, Replace, Restored, Supervisor, Work};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More actions than this after one event are an endless loop.
+const MOST_ACTIONS: u32 = 2000;
+
+/// What the actions that are being carried out are about.
+#[derive(Debug, Clone)]
+pub(super) enum Cause {
+    /// The same plan was read again.
+    SamePlan,
+    /// An edit of these programs.
+    Plan(BTreeSet<ProgramName>),
+    /// An operator's signal.
+    Signal,
+    /// News of a run that is over.
+    Past,
+    /// A take-over.
+    Table,
+    Other,
+}
+
+/// One seed.
+pub(super) struct Sim {
+    pub(super) now: Moment,
+    pub(super) core: Supervisor,
+    pub(super) dice: Dice,
+    pub(super) swarm: Swarm,
+    pub(super) world: World,
+    pub(super) ledger: Ledger,
+    pub(super) watch: Watch,
+    /// What stands in the file.
+    pub(super) file: Arc<Plan>,
+    pub(super) trace: Option<Vec<String>>,
+    pub(super) finished: bool,
+    pub(super) step: u32,
+    pub(super) actions: u64,
+    /// No crash any more.
+    pub(super) calm: bool,
+}
+
+impl Sim {
+    pub(super) fn new(seed: u64, traced: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let swarm = Swarm::new(&mut dice);
+        let file = any_plan(&mut dice, &swarm);
+        let now = Moment::from_nanos(1_000_000_000);
+        let core = Supervisor::new(dice.seed128(Kind::Checks), now, Restored::default());
+        Self {
+            now,
+            core,
+            dice,
+            swarm,
+            world: World::default(),
+            ledger: Ledger::default(),
+            watch: Watch::default(),
+            file,
+            trace: traced.then(Vec::new),
+            finished: false,
+            step: 0,
+            actions: 0,
+            calm: false,
+        }
+    }
+
+    pub(super) fn say(&mut self, text: impl FnOnce() -> String) {
+        let (now, step) = (self.now, self.step);
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{now} #{step} {}", text()));
+        }
+    }
+
+    pub(super) fn begin(&mut self) -> Checked {
+        self.feed(Event::Table { entries: Vec::new() }, &Cause::Table)?;
+        self.accept_file()
+    }
+
+    pub(super) fn one_step(&mut self) -> Checked {
+        self.step += 1;
+        if self.dice.below(Kind::Crash, 1000) < self.swarm.crashes.0 {
+            self.crash()?;
+        }
+        if self.dice.percent(Kind::Step, 70) {
+            return self.advance(true).map(|_| ());
+        }
+        let steps = self.swarm.steps;
+        match weighted(&mut self.dice, Kind::Step, &steps) {
+            Some(0) => self.edit(),
+            Some(1) => self.read_again(),
+            Some(2) => self.operate(),
+            Some(3) => self.late_news(),
+            Some(_) => self.tick(&Cause::Other),
+            None => self.advance(true).map(|_| ()),
+        }
+    }
+
+    pub(super) fn wanted(&self, slot: &Slot) -> bool {
+        self.watch.wishes.wants(self.core.plan().map(|(_, plan)| plan.as_ref()), slot)
+    }
+
+    pub(super) fn count_of(&self, program: &ProgramName) -> u32 {
+        self.core.spec(program).map_or(0, |spec| self.watch.wishes.count(spec))
+    }
+
+    /// Gives the core an event and carries out what it wants.
+    pub(super) fn feed(&mut self, event: Event, cause: &Cause) -> Checked {
+        self.say(|| format!("EVENT {}", brief(&event)));
+        self.core.handle(self.now, event);
+        self.drain(cause)
+    }
+
+    fn tick(&mut self, cause: &Cause) -> Checked {
+        self.core.tick(self.now);
+        self.drain(cause)
+    }
+
+    pub(super) fn drain(&mut self, cause: &Cause) -> Checked {
+        for _ in 0..MOST_ACTIONS {
+            if !self.core.out.is_empty() && !self.calm && self.crash_strikes() {
+                return self.crash();
+            }
+            let Some(action) = self.core.next_action() else { return self.check_rest() };
+            self.actions += 1;
+            self.say(|| format!("      {}", brief_action(&action)));
+            self.check_action(&action, cause)?;
+            self.carry_out(action)?;
+        }
+        Err(Law::Converges.broken("endless actions"))
+    }
+
+    fn crash_strikes(&mut self) -> bool {
+        self.dice.below(Kind::Crash, 1000) < self.swarm.crashes.1
+    }
+
+    fn carry_out(&mut self, action: Action) -> Checked {
+        let (now, world, dice) = (self.now, &mut self.world, &mut self.dice);
+        match action {
+            Action::Record { slot, record } => {
+                self.remember_record(&slot, record.as_deref());
+                return self.ledger.keep(&slot, record.as_deref());
+            }
+            Action::RecordShutdown(record) => self.ledger.shutdown = Some(record),
+            Action::RecordPlan { generation, stale } => return self.ledger.accept(generation, &stale),
+            Action::KeepOverride { program, wish } => match wish {
+                Some(wish) => {
+                    self.ledger.overrides.insert(program, wish);
+                }
+                None => {
+                    self.ledger.overrides.remove(&program);
+                }
+            },
+            Action::Launch(launch) => world.launch(now, &launch, dice, &self.swarm),
+            Action::AskToStop { run, .. } => world.ask_to_stop(now, run, dice),
+            Action::RunStopCommand { run, .. } => world.stop_command(now, run),
+            Action::Kill { run } => world.kill(now, run, dice),
+            Action::CheckTree { run } => world.check_tree(now, run, dice, &self.swarm),
+            Action::LookAtWork { run } => world.look_at_work(now, run, dice, &self.swarm),
+            Action::ForgetWork { run } => world.forget_work(run),
+            Action::Respec { run, spec, generation } => {
+                if let Some(process) = world.table.get_mut(&run) {
+                    process.grace = process.grace.min(spec.stop.grace());
+                    process.spec = spec;
+                    process.generation = generation;
+                }
+            }
+            Action::Release { run } => world.release(run),
+            Action::Signal { .. } | Action::Note(_) => {}
+            Action::Finish { .. } => {
+                self.finished = true;
+                let last = self.core.next_action();
+                return demand(last.is_none(), Law::EndsLast, || format!("after the end: {last:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next thing that is due: of the world, of the news, of the core's clock. `may_wait`: time may pass for it.
+    pub(super) fn advance(&mut self, may_wait: bool) -> Result<bool, Broken> {
+        let deadline = self.core.next_deadline();
+        let Some(at) = self.world.next_at().into_iter().chain(deadline).min() else { return Ok(false) };
+        if at > self.now {
+            if !may_wait {
+                return Ok(false);
+            }
+            self.let_time_pass(at);
+        }
+        let ticks = deadline.is_some_and(|deadline| deadline <= self.now);
+        if ticks && (self.dice.percent(Kind::Time, 50) || self.world.next_at().is_none_or(|at| at > self.now))
+        {
+            self.say(|| "TICK".to_owned());
+            self.tick(&Cause::Other)?;
+            let again = self.core.next_deadline();
+            demand(self.finished || again.is_none_or(|at| at > self.now), Law::Converges, || {
+                format!("a tick at {} leaves the deadline {again:?}", self.now)
+            })?;
+            return Ok(true);
+        }
+        if self.dice.percent(Kind::Time, 50) && self.world.pass(self.now, &mut self.dice, &self.swarm) {
+            return Ok(true);
+        }
+        if let Some(event) = self.world.take_news(self.now, &mut self.dice) {
+            self.feed(event, &Cause::Other)?;
+            return Ok(true);
+        }
+        Ok(self.world.pass(self.now, &mut self.dice, &self.swarm))
+    }
+
+    fn let_time_pass(&mut self, until: Moment) {
+        let drains = self.core.instances().any(|(_, instance)| instance.drains());
+        if self.core.shutdown.is_some() && !drains {
+            self.watch.shutdown_lasted += until.since(self.now);
+        }
+        self.now = until;
+    }
+
+    fn edit(&mut self) -> Checked {
+        let (next, story) = edited(&mut self.dice, &self.swarm, &self.file);
+        self.say(|| format!("EDIT{story}"));
+        self.file = next;
+        self.accept_file()
+    }
+
+    fn read_again(&mut self) -> Checked {
+        self.say(|| "READ AGAIN".to_owned());
+        self.accept_file()
+    }
+
+    /// The file is read, and the core told.
+    pub(super) fn accept_file(&mut self) -> Checked {
+        let old = self.core.plan().map(|(_, plan)| Arc::clone(plan));
+        let new = Arc::clone(&self.file);
+        let generation = self.ledger.next_generation();
+        self.ledger.plans.insert(generation, Arc::clone(&new));
+        let cause = match &old {
+            Some(old) if diff(old, &new).programs.is_empty() => Cause::SamePlan,
+            Some(old) => Cause::Plan(diff(old, &new).programs.into_iter().map(|(name, _)| name).collect()),
+            None => Cause::Other,
+        };
+        self.note_edits(old.as_deref(), &new);
+        self.feed(Event::PlanAccepted { generation, plan: new }, &cause)
+    }
+
+    /// What another plan permits.
+    fn note_edits(&mut self, old: Option<&Plan>, new: &Plan) {
+        self.watch.wishes.accept(old, new);
+        for (name, spec) in &new.programs {
+            let before = old.and_then(|old| old.programs.get(name));
+            let change = before.map(|before| compare(before, spec));
+            if change.as_ref().is_none_or(|change| !change.is_none()) {
+                self.watch.edited(name, change.is_none_or(|change| !change.restart.is_empty()));
+            }
+        }
+    }
+
+    fn late_news(&mut self) -> Checked {
+        if self.world.past.is_empty() {
+            return Ok(());
+        }
+        let run = self.dice.pick(Kind::Step, &self.world.past);
+        let exit = self.dice.exit();
+        let events = [
+            Event::Launched { run, pid: 1 },
+            Event::Exited { run, exit },
+            Event::TreeEmpty { run },
+            Event::TreeLeft { run, processes: 1 },
+            Event::Work { run, work: Work::Idle },
+            Event::LaunchFailed { run, failure: super::world::failure() },
+            Event::StopCommandDone { run, exit: None },
+        ];
+        let event = events[self.dice.below(Kind::Step, events.len() as u64) as usize].clone();
+        let before: Vec<(Slot, Instance)> = self.core.instances().map(|(s, i)| (s, i.clone())).collect();
+        self.feed(event, &Cause::Past)?;
+        let same = before.iter().map(|(s, i)| (s.clone(), i)).eq(self.core.instances());
+        demand(same, Law::Past, || format!("late news of {run} changed something"))
+    }
+
+    /// The supervisor dies; the keeper starts another.
+    pub(super) fn crash(&mut self) -> Checked {
+        let amnesia = self.dice.percent(Kind::Crash, self.swarm.amnesia);
+        self.say(|| format!("CRASH{}", if amnesia { ", and the records are lost" } else { "" }));
+        self.world.supervisor_dies();
+        let until = self.now + self.dice.millis(Kind::Crash, 0, 3000);
+        while self.world.next_at().is_some_and(|at| at <= until) {
+            self.now = self.world.next_at().unwrap_or(self.now).max(self.now);
+            self.world.pass(self.now, &mut self.dice, &self.swarm);
+        }
+        self.now = until;
+        self.world.deaf = false;
+        if amnesia {
+            self.watch.forget_all();
+            self.ledger.instances.clear();
+        }
+        // What was not on disk was never wanted.
+        self.watch.wishes.kept = self.ledger.overrides.clone();
+        self.watch.wishes.shutdown = self.ledger.shutdown.is_some();
+        self.watch.shutdown_forced = self.ledger.shutdown.as_ref().is_some_and(|record| record.force);
+        self.watch.shutdown_lasted = Duration::ZERO;
+        let kept = &self.ledger.instances;
+        let asked =
+            |slot: &Slot| kept.get(slot).is_some_and(|i| matches!(i.replace, Some(Replace::Operator { .. })));
+        self.watch.restarts.retain(asked);
+        let seed = self.dice.seed128(Kind::Checks);
+        self.core = Supervisor::new(seed, self.now, self.ledger.restored(amnesia));
+        let early = self.dice.percent(Kind::Crash, 20);
+        if early {
+            self.accept_file_early();
+        }
+        let entries = self.world.entries(&mut self.dice);
+        self.feed(Event::Table { entries }, &Cause::Table)?;
+        if self.finished {
+            return Ok(());
+        }
+        let differs = self.core.plan().is_none_or(|(_, plan)| **plan != *self.file);
+        if differs || self.dice.percent(Kind::Crash, 30) {
+            self.accept_file()?;
+        }
+        Ok(())
+    }
+
+    /// A plan that is accepted before the table is known.
+    fn accept_file_early(&mut self) {
+        let old = self.core.plan().map(|(_, plan)| Arc::clone(plan));
+        let generation = self.ledger.next_generation();
+        self.ledger.plans.insert(generation, Arc::clone(&self.file));
+        let new = Arc::clone(&self.file);
+        self.note_edits(old.as_deref(), &new);
+        self.core.handle(self.now, Event::PlanAccepted { generation, plan: Arc::clone(&self.file) });
+    }
+
+    /// What holds whenever the core has nothing more to say.
+    fn check_rest(&mut self) -> Checked {
+        if self.finished {
+            return Ok(());
+        }
+        let over = self.core.shutdown.is_some() && self.world.table.is_empty();
+        demand(!over, Law::EndsLast, || "nothing lives, and that is not the end".to_owned())?;
+        self.forget_unwanted();
+        let restored = self.ledger.instances.iter().map(|(slot, instance)| (slot.clone(), adopted(instance)));
+        let known = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
+        demand(restored.eq(known), Law::Handoff, || {
+            let core: Vec<_> = self.core.instances().collect();
+            format!("records and core differ:\n{:?}\n{core:?}", self.ledger.instances)
+        })?;
+        demand(self.ledger.overrides == self.core.overrides, Law::Handoff, || "overrides differ".to_owned())?;
+        self.check_owned()?;
+        for (slot, _) in self.core.instances() {
+            let (wanted, wished) = (self.wanted(&slot), self.core.wish_of(&slot).is_run());
+            demand(wanted == wished, Law::Wishes, || format!("{slot:?}: wanted {wanted}, wish {wished}"))?;
+        }
+        if self.dice.percent(Kind::Checks, 10) { self.check_twin() } else { Ok(()) }
+    }
+
+    fn check_owned(&self) -> Checked {
+        for (run, process) in &self.world.table {
+            let owned = self.core.slot_of(*run) == Some(&process.slot) || self.core.strays.contains(run);
+            demand(owned, Law::Owned, || format!("{run} of {:?} belongs to nobody", process.slot))?;
+        }
+        let slots = self.core.instances().filter_map(|(_, instance)| instance.run()).map(|run| run.id);
+        for run in slots.collect::<Vec<RunId>>() {
+            let known = self.world.table.contains_key(&run);
+            demand(known, Law::Owned, || {
+                format!("{run} is believed to live, and the keeper has no such run")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Law 12: a core that takes over now knows the same and waits for the same.
+    fn check_twin(&mut self) -> Checked {
+        let overdue = self.core.next_deadline().is_some_and(|at| at <= self.now);
+        if self.world.has_news() || overdue || !self.core.strays.is_empty() || self.core.shutdown.is_some() {
+            return Ok(());
+        }
+        let mut twin = Supervisor::new(1, self.now, self.ledger.restored(false));
+        twin.handle(self.now, Event::Table { entries: self.world.entries(&mut self.dice) });
+        let theirs = twin.instances().map(|(slot, instance)| (slot, adopted(instance)));
+        let ours = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
+        demand(theirs.eq(ours), Law::Handoff, || {
+            let (twin, core): (Vec<_>, Vec<_>) =
+                (twin.instances().collect(), self.core.instances().collect());
+            format!("a take-over would change something:\n{core:?}\n{twin:?}")
+        })?;
+        demand(twin.next_deadline() == self.core.next_deadline(), Law::Handoff, || {
+            format!(
+                "a take-over waits for {:?} instead of {:?}",
+                twin.next_deadline(),
+                self.core.next_deadline()
+            )
+        })?;
+        while let Some(action) = twin.next_action() {
+            let harmless = match &action {
+                Action::LookAtWork { .. }
+                | Action::CheckTree { .. }
+                | Action::Kill { .. }
+                | Action::Record { .. }
+                | Action::Note(_) => true,
+                Action::Launch(_)
+                | Action::AskToStop { .. }
+                | Action::RunStopCommand { .. }
+                | Action::Signal { .. }
+                | Action::ForgetWork { .. }
+                | Action::Respec { .. }
+                | Action::Release { .. }
+                | Action::RecordShutdown(_)
+                | Action::RecordPlan { .. }
+                | Action::KeepOverride { .. }
+                | Action::Finish { .. } => false,
+            };
+            demand(harmless, Law::Handoff, || format!("a take-over would do {action:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn brief(event: &Event) -> String {
+    match event {
+        Event::PlanAccepted { generation, plan } => {
+            let names: Vec<String> = plan.programs.values().map(|spec| brief_program(spec)).collect();
+            format!("plan {generation}\n        {}", names.join("\n        "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn brief_program(spec: &crate::model::Program) -> String {
+    let policy = &spec.restart;
+    format!(
+        "{} {:?} auto {} {:?} work {:?} restart {:?} uptime {:?} limit {}/{:?} then {:?} delay {:?} stop {:?} {:?}",
+        spec.name,
+        spec.command,
+        spec.autostart,
+        spec.instances,
+        spec.work,
+        policy.when,
+        policy.min_uptime,
+        policy.limit,
+        policy.window,
+        policy.then,
+        policy.delay,
+        spec.stop.by,
+        spec.orphans
+    )
+}
+
+fn brief_action(action: &Action) -> String {
+    match action {
+        Action::Record { slot, record } => match record {
+            Some(record) => format!(
+                "record {}.{} {} run {:?} replace {:?} trial {:?} hurry {} ({})",
+                slot.program,
+                slot.index,
+                record.kind(),
+                record.run().map(|run| run.id),
+                record.replace,
+                record.trial,
+                record.hurry,
+                record.why
+            ),
+            None => format!("record {}.{} gone", slot.program, slot.index),
+        },
+        Action::Launch(launch) => {
+            format!("LAUNCH {}.{} {}", launch.slot.program, launch.slot.index, launch.run)
+        }
+        Action::Respec { run, generation, .. } => format!("respec {run} {generation}"),
+        other => format!("{other:?}"),
+    }
+}

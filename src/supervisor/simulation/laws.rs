@@ -1,0 +1,244 @@
+//! The laws, as checks of single actions against the world. What needs memory is in `memory`.
+
+use super::driver::{Cause, Sim};
+use super::world::{Process, Stage};
+use crate::model::{Moment, Orphans, RunId, Slot};
+use crate::supervisor::diff::compare;
+use crate::supervisor::{Action, Launch};
+
+/// The laws of ARCHITECTURE.md by what they are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Law {
+    /// 1: at most one live run per instance.
+    OneRun,
+    /// 2: every live process belongs to exactly one instance.
+    Owned,
+    /// 3: nothing is launched while its predecessor's tree lives.
+    TreeGone,
+    /// 4: what is busy is not signalled, and not killed before its time.
+    Busy,
+    /// 5: nothing is killed before its grace is over.
+    Grace,
+    /// 6: the world becomes what the plan says, in bounded time.
+    Converges,
+    /// 7: a plan touches only what it concerns; nothing is stopped or started without a cause.
+    Concerned,
+    /// 8: everything ends, and `Finish` comes last.
+    EndsLast,
+    /// 10: same seed, same trace.
+    SameSeed,
+    /// 11: news of a past run change nothing.
+    Past,
+    /// 12: a take-over changes nothing.
+    Handoff,
+    /// What operators want holds until they, or the file, say otherwise.
+    Wishes,
+    /// Of several instances one is replaced at a time.
+    OneAtATime,
+    /// The first replacement that fails ends the rollout.
+    FirstFailure,
+    /// The restart limit and the pauses are kept.
+    Limit,
+    /// An order that the world cannot make sense of.
+    Contract,
+}
+
+/// A law that was broken.
+#[derive(Debug, Clone)]
+pub(super) struct Broken {
+    pub(super) law: Law,
+    pub(super) text: String,
+}
+
+impl Law {
+    pub(super) fn broken(self, text: impl Into<String>) -> Broken {
+        Broken { law: self, text: text.into() }
+    }
+}
+
+pub(super) type Checked = Result<(), Broken>;
+
+pub(super) fn demand(holds: bool, law: Law, text: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(law.broken(text())) }
+}
+
+impl Sim {
+    /// Looks at an action before it is carried out.
+    pub(super) fn check_action(&mut self, action: &Action, cause: &Cause) -> Checked {
+        self.check_concerned(action, cause)?;
+        match action {
+            Action::Launch(launch) => self.check_launch(launch),
+            Action::AskToStop { run, .. } | Action::RunStopCommand { run, .. } => self.check_ask(*run),
+            Action::Kill { run } => self.check_kill(*run),
+            Action::Signal { run, .. } => {
+                let process = self.process(*run)?;
+                let asked = matches!(cause, Cause::Signal) && process.stage != Stage::Forked;
+                demand(asked, Law::Concerned, || format!("a signal for {run} that nobody asked for"))
+            }
+            Action::CheckTree { run } => {
+                let over = !self.process(*run)?.main_lives();
+                demand(over, Law::Contract, || format!("CheckTree while main of {run} lives"))
+            }
+            Action::LookAtWork { run } => {
+                let gated = self.process(*run)?.spec.work.is_some();
+                demand(gated, Law::Contract, || format!("{run} cannot tell whether it works"))?;
+                let resumed = matches!(cause, Cause::Table);
+                demand(resumed || self.has_cause(*run), Law::Concerned, || {
+                    format!("{run} drains without a cause")
+                })
+            }
+            Action::ForgetWork { run } | Action::Respec { run, .. } => self.process(*run).map(|_| ()),
+            Action::Release { run } => self.check_release(*run),
+            Action::Finish { .. } => {
+                let nothing = self.world.table.is_empty();
+                let shutdown = self.ledger.shutdown.is_some();
+                demand(nothing && shutdown, Law::EndsLast, || format!("the end, but {:?}", self.world.table))
+            }
+            Action::RecordShutdown(record) => self.check_patience(record.force),
+            Action::Record { .. }
+            | Action::RecordPlan { .. }
+            | Action::KeepOverride { .. }
+            | Action::Note(_) => Ok(()),
+        }
+    }
+
+    fn process(&self, run: RunId) -> Result<&Process, Broken> {
+        let known = self.world.table.get(&run);
+        known.ok_or_else(|| Law::Contract.broken(format!("the keeper does not know {run}")))
+    }
+
+    /// Which program an action touches.
+    fn touched(&self, action: &Action) -> Option<Slot> {
+        let of = |run: &RunId| self.world.table.get(run).map(|process| process.slot.clone());
+        match action {
+            Action::Launch(launch) => Some(launch.slot.clone()),
+            Action::Record { slot, .. } => Some(slot.clone()),
+            Action::AskToStop { run, .. }
+            | Action::RunStopCommand { run, .. }
+            | Action::Kill { run }
+            | Action::LookAtWork { run }
+            | Action::ForgetWork { run }
+            | Action::Respec { run, .. } => of(run),
+            Action::RecordShutdown(_)
+            | Action::RecordPlan { .. }
+            | Action::KeepOverride { .. }
+            | Action::Signal { .. }
+            | Action::CheckTree { .. }
+            | Action::Release { .. }
+            | Action::Note(_)
+            | Action::Finish { .. } => None,
+        }
+    }
+
+    /// Law 7 at the moment of an edit.
+    fn check_concerned(&self, action: &Action, cause: &Cause) -> Checked {
+        match cause {
+            Cause::SamePlan => {
+                let quiet = matches!(action, Action::RecordPlan { .. });
+                demand(quiet, Law::Concerned, || format!("the same plan again led to {action:?}"))
+            }
+            Cause::Plan(programs) => {
+                let touched = self.touched(action);
+                let concerned = touched.is_none_or(|slot| programs.contains(&slot.program));
+                demand(concerned, Law::Concerned, || format!("an edit of {programs:?} led to {action:?}"))
+            }
+            Cause::Past => Err(Law::Past.broken(format!("news of a past run led to {action:?}"))),
+            Cause::Table | Cause::Signal | Cause::Other => Ok(()),
+        }
+    }
+
+    fn check_launch(&mut self, launch: &Launch) -> Checked {
+        let slot = &launch.slot;
+        for (run, other) in self.world.table.iter().filter(|(_, other)| other.slot == *slot) {
+            demand(!other.main_lives(), Law::OneRun, || format!("{slot:?} launched while {run} runs"))?;
+            let stray = self.core.strays.contains(run) && self.watch.amnesia;
+            demand(other.left == 0 || stray, Law::TreeGone, || {
+                format!("{slot:?} launched; {run} left some")
+            })?;
+        }
+        demand(!self.watch.wishes.shutdown, Law::EndsLast, || format!("{slot:?} launched in a shutdown"))?;
+        demand(self.wanted(slot), Law::Wishes, || format!("{slot:?} launched, but it is not wanted"))?;
+        let kept = self.ledger.instances.get(slot).and_then(|kept| kept.run());
+        let known = kept.is_some_and(|run| run.id == launch.run && run.spec == launch.spec);
+        demand(known, Law::Handoff, || format!("{slot:?} launched before that was on disk"))?;
+        let newest = self.core.spec(&slot.program) == Some(&launch.spec);
+        demand(newest, Law::Converges, || format!("{slot:?} launched with an old spec"))?;
+        self.remember_launch(launch)
+    }
+
+    /// Whether something wants this run to end.
+    fn has_cause(&self, run: RunId) -> bool {
+        let Some(process) = self.world.table.get(&run) else { return false };
+        let slot = &process.slot;
+        !self.wanted(slot) || self.watch.restarts.contains(slot) || self.is_outdated(run)
+    }
+
+    pub(super) fn is_outdated(&self, run: RunId) -> bool {
+        let Some(process) = self.world.table.get(&run) else { return false };
+        let spec = self.core.spec(&process.slot.program);
+        spec.is_some_and(|spec| !compare(&process.spec, spec).restart.is_empty())
+    }
+
+    fn check_ask(&mut self, run: RunId) -> Checked {
+        let process = self.process(run)?;
+        if !process.main_lives() {
+            // Told so late that the core did not know, or the sweep.
+            let keeps = process.spec.orphans == Orphans::Keep && self.core_knows_exit(run);
+            return demand(!keeps, Law::Contract, || format!("what {run} left is to be left alone"));
+        }
+        demand(process.stage == Stage::Runs, Law::Contract, || {
+            format!("{run} asked to stop before its exec")
+        })?;
+        if process.asks > 0 {
+            return Ok(());
+        }
+        let busy = process.spec.work.is_some() && (process.busy || !process.looked);
+        demand(!busy, Law::Busy, || format!("{run} was signalled in the middle of a task"))?;
+        demand(self.has_cause(run), Law::Concerned, || format!("{run} was asked to stop without a cause"))?;
+        self.remember_replacing(run)
+    }
+
+    fn core_knows_exit(&self, run: RunId) -> bool {
+        let slot = self.core.slot_of(run);
+        let instance = slot.and_then(|slot| self.core.instance(slot));
+        instance.and_then(|instance| instance.run()).is_some_and(|run| run.exit.is_some())
+    }
+
+    fn is_forced(&self, run: RunId, slot: &Slot) -> bool {
+        let restart = self.watch.forced_restarts.contains(slot) && self.wanted(slot);
+        self.watch.forced.contains(&run) || self.watch.shutdown_forced || restart
+    }
+
+    fn check_kill(&mut self, run: RunId) -> Checked {
+        let now = self.now;
+        let process = self.process(run)?;
+        if self.core.strays.contains(&run) {
+            let lost = self.watch.amnesia;
+            return demand(lost, Law::Owned, || format!("{run} is killed as a stray"));
+        }
+        if process.killed || self.is_forced(run, &process.slot) {
+            let first = process.main_lives() && process.asks == 0 && !process.killed;
+            return if first { self.remember_replacing(run) } else { Ok(()) };
+        }
+        let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
+        if let Some(began) = process.grace_began() {
+            return demand(passed(Some(began), process.grace), Law::Grace, || {
+                format!("{run} was killed {:?} into a grace of {:?}", now.since(began), process.grace)
+            });
+        }
+        let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
+        let law = if process.busy { Law::Busy } else { Law::Grace };
+        let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
+        demand(patient, law, || format!("{run} was killed and never asked to stop"))?;
+        demand(self.has_cause(run), Law::Concerned, || format!("{run} was killed without a cause"))?;
+        self.remember_replacing(run)
+    }
+
+    fn check_release(&self, run: RunId) -> Checked {
+        // A run that was lost with its order is released too; the keeper ignores that.
+        let Some(process) = self.world.table.get(&run) else { return Ok(()) };
+        let kept = process.spec.orphans == Orphans::Keep && !process.main_lives();
+        demand(!process.main_lives(), Law::TreeGone, || format!("{run} was released and runs"))?;
+        demand(process.left == 0 || kept, Law::TreeGone, || format!("{run} was released and left some"))
+    }
+}
