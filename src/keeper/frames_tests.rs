@@ -1,3 +1,5 @@
+//! Frames: what is encoded comes back, garbage is refused.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::link::{Identity, LaunchOrder, Order, Output, ProcessFds, Report, SignalOrigin, Stage};

@@ -6,13 +6,13 @@ use super::{Builder, Fault, MAX_NODES, Step};
 use crate::config::problem::{ProblemKind, quoted};
 use crate::config::tree::{Body, Entry};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Duplicate and merge keys of one map.
 impl<'t> Builder<'t> {
     /// Reports what is defined twice, and keeps the first of each.
     pub(super) fn unique(&mut self, entries: Vec<Entry<'t>>) -> Vec<Entry<'t>> {
-        let mut seen: HashMap<&str, (u32, u32)> = HashMap::with_capacity(entries.len());
+        let mut seen: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
         let mut doubled = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             match seen.get(&*entry.key) {
@@ -56,7 +56,7 @@ impl<'t> Builder<'t> {
             Body::Seq { first, len } => self.tree.items[first as usize..(first + len) as usize].to_vec(),
             Body::Scalar { .. } => Vec::new(),
         };
-        let mut known: HashMap<Cow<'t, str>, ()> =
+        let mut known: BTreeMap<Cow<'t, str>, ()> =
             entries.iter().map(|entry| (entry.key.clone(), ())).collect();
         let usable = !sources.is_empty();
         for source in sources {

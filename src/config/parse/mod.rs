@@ -12,7 +12,7 @@ use serde_yaml::granit_parser::{
     ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag, options,
 };
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The largest file that is parsed, in bytes.
 pub(super) const MAX_BYTES: usize = 8 << 20;
@@ -70,7 +70,7 @@ struct Builder<'t> {
     /// Elements and entries of the open lists and maps, innermost last.
     items: Vec<NodeId>,
     entries: Vec<Entry<'t>>,
-    anchors: HashMap<usize, NodeId>,
+    anchors: BTreeMap<usize, NodeId>,
     aliases: usize,
     merged: usize,
     documents: usize,
@@ -85,7 +85,7 @@ impl<'t> Builder<'t> {
             frames: Vec::new(),
             items: Vec::new(),
             entries: Vec::new(),
-            anchors: HashMap::new(),
+            anchors: BTreeMap::new(),
             aliases: 0,
             merged: 0,
             documents: 0,

@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 //! The rules of the configuration, one table or file per group.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod errors;
 mod examples;
