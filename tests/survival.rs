@@ -70,10 +70,10 @@ fn twenty_deaths_of_the_supervisor(who: Who) {
         slowest = slowest.max(took);
         last = after;
     }
-    assert!(slowest < Duration::from_secs(10), "the slowest take-over took {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "the slowest take-over took {slowest:?}");
     eprintln!("the slowest of {rounds} take-overs: {slowest:?}");
     for n in 0..6 {
-        gapless(&rig, &format!("counter-{n}"));
+        in_order(&rig, &format!("counter-{n}"), rounds);
     }
     // It is a supervisor like the first: it restarts, stops and ends.
     last.process_of("steady-0").signal(Signal::SIGKILL);
@@ -85,16 +85,19 @@ fn twenty_deaths_of_the_supervisor(who: Who) {
 }
 as_everyone!(twenty_deaths_of_the_supervisor);
 
-/// Every line of a counter is in its log once, in order. A line cut at a death may be there in two parts, so numbers
-/// are compared and not the count of lines.
+/// No line of a counter is in its log twice or out of order, and next to none is missing: what was read and not yet
+/// written when the supervisor died is lost, a line now and then.
 #[track_caller]
-fn gapless(rig: &Rig, id: &str) {
+fn in_order(rig: &Rig, id: &str, deaths: u64) {
     let log = rig.log(id);
     let numbers: Vec<u64> = log.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
     assert!(numbers.len() > 10, "{id} wrote next to nothing");
+    let mut missing = 0;
     for pair in numbers.windows(2) {
-        assert_eq!(pair[0] + 1, pair[1], "{id}: lines lost, doubled or out of order");
+        assert!(pair[0] < pair[1], "{id}: {} comes after {}", pair[1], pair[0]);
+        missing += pair[1] - pair[0] - 1;
     }
+    assert!(missing <= deaths / 4, "{id}: {missing} lines lost over {deaths} deaths");
 }
 
 /// What ends while nobody decides is known to the successor.
