@@ -4,6 +4,7 @@
 
 use super::problem::{Excerpt, Spot, shown};
 use crate::model::Place;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,7 +128,7 @@ impl SourceFile {
         spot.column = line[..start].chars().count() as u32 + 1;
         spot.span = at.start as usize..at.end.max(at.start) as usize;
         if self.lines == Shown::Lines && line.len() <= LONGEST_EXCERPT {
-            spot.excerpt = Some(Excerpt { line: line.to_owned(), marked });
+            spot.excerpt = Some(harmless(line, marked));
         }
         spot
     }
@@ -142,6 +143,19 @@ fn floor(text: &str, mut at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// An excerpt whose C1 control characters (U+0080 to U+009F, which some terminals obey) are replaced; the renderer does
+/// the like with those below U+0020. The marked bytes move with their text.
+fn harmless(line: &str, marked: Range<usize>) -> Excerpt {
+    let replace = |text: &str| -> String {
+        text.chars().map(|c| if ('\u{80}'..='\u{9f}').contains(&c) { '\u{fffd}' } else { c }).collect()
+    };
+    let (before, rest) = line.split_at(marked.start);
+    let (inside, after) = rest.split_at(marked.end - marked.start);
+    let (before, inside, after) = (replace(before), replace(inside), replace(after));
+    let marked = before.len()..before.len() + inside.len();
+    Excerpt { line: before + &inside + &after, marked }
 }
 
 #[cfg(test)]
