@@ -144,7 +144,7 @@ struct Finding {
 /// More findings are counted, not kept.
 const MAX_FINDINGS: usize = 1_000;
 /// The most values that are read of all files together, each use of an alias counted.
-const MAX_VISITS: usize = 600_000;
+const MAX_VISITS: usize = 350_000;
 
 /// Reads nodes: knows the environment, the path of keys, and what was found so far.
 pub(super) struct Decoder<'a> {
