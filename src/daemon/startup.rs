@@ -16,9 +16,11 @@ use super::reload::Reload;
 use super::run::Daemon;
 use super::settle::Waiters;
 use super::trees::Trees;
+use super::wall;
 use super::world::World;
 use crate::config::{Watched, folders};
 use crate::files::Watcher;
+use crate::journal::{Entry, Journal, Kind};
 use crate::keeper::link::{Link, Order};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::{clock, limits};
@@ -93,12 +95,19 @@ fn build(
         launcher: Launcher::start(cgroups.clone(), inbox.clone()).map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
+        journal: Journal::start(places.history()).map_err(thread_failed)?,
         records,
         wishes,
         processes: BTreeMap::new(),
         pending: VecDeque::new(),
         finished: None,
     };
+    let (kind, text) = match read_file {
+        false => (Kind::SupervisorStarted, format!("sppm {} started", env!("CARGO_PKG_VERSION"))),
+        true => (Kind::SupervisorTookOver, "took over from a supervisor that died".to_owned()),
+    };
+    let text = format!("{text}, pid {}, keeper pid {keeper_pid}", std::process::id());
+    world.journal.add(Entry::new(wall::now_millis(), kind, text));
     let table = take_table(&mut inherited, &recorded, &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
