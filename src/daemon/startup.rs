@@ -102,12 +102,7 @@ fn build(
         pending: VecDeque::new(),
         finished: None,
     };
-    let (kind, text) = match read_file {
-        false => (Kind::SupervisorStarted, format!("sppm {} started", env!("CARGO_PKG_VERSION"))),
-        true => (Kind::SupervisorTookOver, "took over from a supervisor that died".to_owned()),
-    };
-    let text = format!("{text}, pid {}, keeper pid {keeper_pid}", std::process::id());
-    world.journal.add(Entry::new(wall::now_millis(), kind, text));
+    world.journal.add(first_entry(read_file, keeper_pid));
     let table = take_table(&mut inherited, &recorded, &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
@@ -146,6 +141,17 @@ fn build(
         cgroups,
         own_log,
     })
+}
+
+/// What the journal says of this start.
+fn first_entry(took_over: bool, keeper_pid: u32) -> Entry {
+    let version = env!("CARGO_PKG_VERSION");
+    let (kind, text) = match took_over {
+        false => (Kind::SupervisorStarted, format!("sppm {version} started")),
+        true => (Kind::SupervisorTookOver, format!("sppm {version} took over from a supervisor that died")),
+    };
+    let text = format!("{text}, pid {}, keeper pid {keeper_pid}", std::process::id());
+    Entry::new(wall::now_millis(), kind, text)
 }
 
 fn watch_file(

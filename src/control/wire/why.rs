@@ -1,3 +1,5 @@
+//! Why a program is as it is.
+
 use crate::journal::Entry;
 use serde::{Deserialize, Serialize};
 
