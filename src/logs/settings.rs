@@ -121,8 +121,10 @@ pub enum FollowVerdict {
 }
 
 /// The receiving end of a follower. Called on the logger's thread: it must not block.
-pub type FollowSink = Box<dyn FnMut(&FollowItem) -> FollowVerdict + Send>;
+pub trait FollowSink: Send {
+    /// Offers one item.
+    fn offer(&mut self, item: &FollowItem) -> FollowVerdict;
 
-/// Names a follower, to end it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FollowId(pub(super) u64);
+    /// Whether the receiver has left. A quiet program offers nothing for days, so offers alone would not find out.
+    fn is_gone(&self) -> bool;
+}
