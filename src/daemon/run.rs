@@ -11,7 +11,7 @@ use super::reload::{Reload, Verdict};
 use super::settle::Waiters;
 use super::startup;
 use super::world::World;
-use super::{changes, records::Plans};
+use super::{budget, changes, records::Plans};
 use super::{voice, wall};
 use crate::config::{Loaded, Problems, Style};
 use crate::control::request::{Answer, Call};
@@ -19,7 +19,7 @@ use crate::control::server::Server;
 use crate::control::wire::ErrorDto;
 use crate::journal::{Entry, Kind};
 use crate::keeper::link::{Order, Report, SignalOrigin};
-use crate::linux::clock;
+use crate::linux::{clock, limits};
 use crate::logs::{LogEvent, SinkTarget};
 use crate::model::{Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
@@ -249,6 +249,9 @@ impl Daemon {
             tracing::error!(%error, "cannot keep the accepted configuration: a take-over would read the file again");
         }
         tracing::info!(%generation, "the configuration has changed and is applied ({})", describe(purpose));
+        if let Some(warning) = budget::warning(&plan, limits::open_files()) {
+            tracing::warn!("{warning}");
+        }
         self.needs_restart = startup::needs_restart(&self.places, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
