@@ -164,6 +164,7 @@ impl Daemon {
                 tracing::info!(dropped, "a log works again");
                 self.log_troubles.remove(&target);
             }
+            LogEvent::Abandoned { target } => drop(self.log_troubles.remove(&target)),
         }
     }
 
