@@ -279,6 +279,7 @@ impl Daemon {
         tracing::info!(code, "everything has stopped; this is the end");
         self.waiters.look(&self.core, clock::now());
         self.world.logger.stop();
+        self.world.wishes.finish();
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_millis(500));
         }

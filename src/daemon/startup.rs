@@ -9,7 +9,6 @@ use super::launcher::Launcher;
 use super::listen::{find_group, listen, listen_for_signals, read_reports};
 use super::loader::{Loader, Reader};
 use super::options::{Options, StartError};
-use super::own_log::OwnLog;
 use super::places::Places;
 use super::records::{Plans, Records};
 use super::reload::Reload;
@@ -38,7 +37,7 @@ pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
     let mut inherited = inherit(&link)?;
     let reader = Reader { path: options.config.clone(), environment: Arc::new(text_environment()) };
     let beginning = begin(options, &reader, &mut inherited, &link, &sender)?;
-    build(options, reader, inherited, beginning, link)
+    build(reader, inherited, beginning, link)
 }
 
 fn prepare_process() {
@@ -62,16 +61,14 @@ fn text_environment() -> BTreeMap<String, String> {
 
 /// Starts the threads and puts the daemon together.
 fn build(
-    options: &Options,
     reader: Reader,
     mut inherited: Inheritance,
     beginning: Beginning,
     link: Link,
 ) -> Result<Daemon, StartError> {
-    let Beginning { places, restored, plan, read_file, watched, wishes } = beginning;
+    let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
     let sender = link.sender();
     let environment = Arc::clone(&reader.environment);
-    let own_log = OwnLog::start(places.own_log(), options.mode).map_err(thread_failed)?;
     let (inbox, mailbox) = inbox::inbox();
     let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
 

@@ -38,9 +38,7 @@ impl World {
             Action::RecordPlan { generation, stale } => self.records.plan(generation, &stale),
             Action::KeepOverride { program, wish } => {
                 self.records.wish(&program, wish.as_ref());
-                if let Err(error) = self.wishes.keep(&program, wish.as_ref()) {
-                    tracing::error!(%program, %error, "cannot keep an override: it will not outlive a reboot");
-                }
+                self.wishes.keep(&program, wish.as_ref());
             }
             Action::Launch(launch) => self.launch(*launch),
             Action::AskToStop { run, signal, scope } => self.ask_to_stop(run, signal, scope),
