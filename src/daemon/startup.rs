@@ -124,6 +124,7 @@ fn build(
         waiters_due: None,
         needs_restart: needs_restart(&places, &plan),
         plans: Plans::new(places.plans()),
+        plans_are_stale: false,
         places,
         environment,
         keeper_pid,
