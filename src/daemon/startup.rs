@@ -4,7 +4,7 @@
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::inbox::{self, Inbox, Message, Purpose};
-use super::inheritance::{Inheritance, ended, inherit, take_processes};
+use super::inheritance::{Inheritance, inherit, take_processes};
 use super::launcher::Launcher;
 use super::listen::{find_group, listen, listen_for_signals, read_reports};
 use super::loader::{Loader, Reader};
@@ -167,12 +167,6 @@ fn take_table(
 ) -> Vec<TableEntry> {
     let mut table = take_processes(inherited, core, &world.logger, &mut world.processes, &world.keeper);
     table.extend(adopt::find_foreign(recorded, &mut world.processes, &world.logger, inbox));
-    for (run, exit) in ended(inherited) {
-        if let Some(process) = world.processes.get_mut(&run) {
-            process.ended = Some(exit);
-            world.logger.drain(run);
-        }
-    }
     table
 }
 
