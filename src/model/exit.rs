@@ -1,3 +1,5 @@
+//! How processes end.
+
 use super::Signal;
 use std::fmt;
 

@@ -1,3 +1,5 @@
+//! Names: of programs, of their slots, of instances.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The plan: the complete, validated set of programs and the supervisor's own settings.
+
 use super::{Account, Mode, Program, ProgramName};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Which plan. Counts from 1, never backwards within a boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Generation(pub u64);
 
 impl fmt::Display for Generation {
@@ -16,13 +18,23 @@ impl fmt::Display for Generation {
 }
 
 /// Where something stands in a configuration file. Lines count from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Any two places are equal: that an entry moved down by a line is no difference between two specs.
+#[derive(Debug, Clone)]
 pub struct Place {
     /// The file as given.
     pub file: Arc<PathBuf>,
     /// The line.
     pub line: u32,
 }
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

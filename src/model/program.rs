@@ -1,3 +1,5 @@
+//! A program's spec, key by key.
+
 use super::{Exit, ExitMatch, Place, ProgramName, Signal, Template};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! One life of an instance, and how its launch can fail.
+
 use std::fmt;
 use std::str::FromStr;
 

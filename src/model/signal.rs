@@ -1,3 +1,5 @@
+//! Signals by name and number.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -53,6 +55,8 @@ impl Signal {
     pub const HUP: Signal = Signal(1);
     /// SIGQUIT.
     pub const QUIT: Signal = Signal(3);
+    /// SIGUSR1.
+    pub const USR1: Signal = Signal(10);
     /// SIGSTOP.
     pub const STOP: Signal = Signal(19);
 

@@ -1,3 +1,5 @@
+//! Texts with placeholders that are filled at launch.
+
 use super::{InstanceLabel, Slot};
 use std::fmt;
 

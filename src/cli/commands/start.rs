@@ -1,0 +1,61 @@
+//! `sppm start`: asks the supervisor that runs, or starts one and waits for its programs.
+
+use super::{DONE, Outcome, Report, follow_through, no_supervisor, order, show, subject};
+use crate::cli::args::Waiting;
+use crate::cli::backend::Options;
+use crate::cli::failure::Failure;
+use crate::cli::render;
+use crate::cli::session::Session;
+use crate::cli::wait::seconds;
+use crate::control::client::Client;
+use crate::control::wire::AcceptedDto;
+use std::path::PathBuf;
+
+pub(super) fn start(session: &Session<'_>, names: &[String], waiting: &Waiting) -> Outcome {
+    let config = session.config()?;
+    match session.client() {
+        Ok(client) => ask(session, &client, names, waiting),
+        Err(failure) if no_supervisor(&failure) => boot(session, config, names, waiting),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Asks the supervisor that runs.
+fn ask(session: &Session<'_>, client: &Client, names: &[String], waiting: &Waiting) -> Outcome {
+    let accepted = order(client, "/v1/start", &serde_json::json!({ "names": names }), true)?;
+    let what = subject(&accepted.targets);
+    let report = follow_through(session, client, "start", accepted, waiting)?;
+    show(session, &report, "start", &sentence(&report, &what))
+}
+
+/// Starts a supervisor, and with it what has `autostart`, and `names` besides.
+fn boot(session: &Session<'_>, config: PathBuf, names: &[String], waiting: &Waiting) -> Outcome {
+    // The file is checked here first: its problems appear at once, in colour, on this terminal.
+    let loaded = session.load(&config)?;
+    let warnings = crate::config::render_all(&loaded.warnings, session.style());
+    if !session.terminal.json && !session.terminal.quiet {
+        session.terminal.error_text(&warnings);
+    }
+    session.backend.start_background(&Options { config, background: true }).map_err(Failure::Error)?;
+    let client = session.client()?;
+    if !names.is_empty() {
+        order(&client, "/v1/start", &serde_json::json!({ "names": names }), true)?;
+    }
+    let programs: Vec<String> = loaded.plan.programs.keys().map(ToString::to_string).collect();
+    if programs.is_empty() {
+        session.terminal.say("sppm runs; sppm.yaml has no programs yet")?;
+        return Ok(DONE);
+    }
+    let running = loaded.plan.programs.values().filter(|program| program.autostart).count();
+    let accepted = AcceptedDto { targets: programs, notes: Vec::new() };
+    let report = follow_through(session, &client, "start", accepted, waiting)?;
+    let what = render::plural(running, "program");
+    show(session, &report, "start", &sentence(&report, &what))
+}
+
+fn sentence(report: &Report, what: &str) -> String {
+    match &report.picture {
+        Some(_) => format!("started {what} in {}", seconds(report.took)),
+        None => format!("{what}: start accepted"),
+    }
+}

@@ -1,0 +1,61 @@
+//! `sppm status`: overview, detail, JSON; exit code 3 where something is not as wanted.
+
+use super::{DONE, Outcome};
+use crate::cli::render;
+use crate::cli::session::{PATIENCE, Session};
+use crate::control::client::{self, Client};
+use crate::control::wire::{LogItem, ProgramDto, StatusDto};
+use std::fmt::Write as _;
+
+/// Something is not as wanted.
+const NOT_AS_WANTED: u8 = 3;
+/// How many of its last lines the detailed view shows.
+const LAST_LINES: u32 = 10;
+
+pub(super) fn status(session: &Session<'_>, names: &[String]) -> Outcome {
+    let client = session.client()?;
+    let status = session.status(&client, names)?;
+    let terminal = session.terminal;
+    if terminal.json {
+        terminal.json(&status)?;
+    } else if terminal.quiet {
+        let ids = status.programs.iter().flat_map(|program| &program.instances);
+        let ids: String = ids.map(|instance| format!("{}\n", render::visible(&instance.id))).collect();
+        terminal.result(&ids)?;
+    } else if let Some(program) = only(&status, names) {
+        let mut text = render::detail(&status.supervisor, program);
+        text.push_str(&last_lines(&client, names));
+        terminal.result(&text)?;
+    } else {
+        terminal.result(&render::status(&status, terminal.width()))?;
+    }
+    Ok(match status.programs.iter().all(|program| program.as_wanted) {
+        true => DONE,
+        false => NOT_AS_WANTED,
+    })
+}
+
+/// The one program, where exactly one was named by its name.
+fn only<'a>(status: &'a StatusDto, names: &[String]) -> Option<&'a ProgramDto> {
+    let ([name], [program]) = (names, status.programs.as_slice()) else { return None };
+    let is_it = program.name == *name || program.instances.iter().any(|instance| instance.id == *name);
+    is_it.then_some(program)
+}
+
+/// The last lines; what cannot be had is left out.
+fn last_lines(client: &Client, names: &[String]) -> String {
+    let Ok(events) = client.stream(&client::logs(names, Some(LAST_LINES), false), PATIENCE) else {
+        return String::new();
+    };
+    let mut out = String::new();
+    for event in events.map_while(Result::ok) {
+        if let Ok(LogItem::Line { name, text, .. }) = serde_json::from_str(&event) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "  {} | {}", render::visible(&name), render::visible(&text));
+        }
+    }
+    match out.is_empty() {
+        true => out,
+        false => format!("last lines:\n{out}"),
+    }
+}

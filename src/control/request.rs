@@ -1,0 +1,242 @@
+//! One request on its way to the supervisor, and its answer on the way back.
+//!
+//! In: what the server understood. Out: exactly one [`Answer`], or a feed of log lines. A [`Reply`] may be
+//! answered from any thread, at any time, and never blocks. Never add here: HTTP.
+
+use super::wire::{AcceptedDto, DiffDto, ErrorDto, LogItem, ScaleTo, SettleDto, StatusDto, WhyDto};
+use crate::journal::Entry;
+use crate::model::Signal;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Who asks, as the kernel says (SO_PEERCRED, unix(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Effective user id when it connected.
+    pub uid: u32,
+    /// Effective group id when it connected.
+    pub gid: u32,
+    /// Process id, where the kernel tells it; 0 is a process of another pid namespace.
+    pub pid: Option<i32>,
+}
+
+/// A request from a peer that may ask, and the way to answer it.
+#[derive(Debug)]
+pub struct Call {
+    /// Who asks.
+    pub peer: Peer,
+    /// For what.
+    pub request: ApiRequest,
+    /// Where the answer goes.
+    pub reply: Reply,
+}
+
+/// What can be asked. Names are patterns: program, instance, glob, `all`, `@tag`; none at all means all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiRequest {
+    /// Answer: [`Answer::Status`] of what is named.
+    Status {
+        /// Patterns.
+        names: Vec<String>,
+    },
+    /// What would a reload do? Answer: [`Answer::Diff`].
+    Diff,
+    /// Read the file and apply it. Answer: [`Answer::Diff`] with what it changes.
+    Reload,
+    /// Answer: [`Answer::Accepted`], as for all that follow up to shutdown.
+    Start {
+        /// Patterns; none = clear every override.
+        names: Vec<String>,
+    },
+    /// Stop and keep stopped.
+    Stop {
+        /// Patterns.
+        names: Vec<String>,
+        /// Do not wait for a task's end or a grace period.
+        force: bool,
+        /// The wish ends with the supervisor.
+        runtime: bool,
+    },
+    /// Stop and start.
+    Restart {
+        /// Patterns, at least one.
+        names: Vec<String>,
+        /// Do not wait for a task's end or a grace period.
+        force: bool,
+    },
+    /// Send a signal to the main process of each.
+    Signal {
+        /// Patterns, at least one.
+        names: Vec<String>,
+        /// Which.
+        signal: Signal,
+    },
+    /// Want so many instances.
+    Scale {
+        /// A program, by its plain name.
+        name: String,
+        /// How many.
+        to: ScaleTo,
+    },
+    /// End everything, then the supervisor.
+    Shutdown {
+        /// Do not wait for a task's end or a grace period.
+        force: bool,
+    },
+    /// Answer with [`Answer::Settled`] as soon as nothing of what is named is in motion, at the latest after
+    /// `wait`. A name that is no longer known is not an error here.
+    Settle {
+        /// Patterns.
+        names: Vec<String>,
+        /// At most so long, up to [`ApiRequest::MAX_WAIT`].
+        wait: Duration,
+    },
+    /// Answer with a feed: [`Reply::feed`].
+    Logs {
+        /// Patterns.
+        names: Vec<String>,
+        /// How many of the last lines; `None` = all that there are.
+        lines: Option<u32>,
+        /// Go on with new lines until the reader leaves.
+        follow: bool,
+    },
+    /// Answer with a feed: [`Reply::events`].
+    Events {
+        /// Patterns; none = everything, the supervisor's own events included.
+        names: Vec<String>,
+        /// Begin behind the event of this number; else with what comes.
+        after: Option<u64>,
+    },
+    /// Answer with [`Answer::History`].
+    History {
+        /// Programs and instances, also those that are gone; none = everything.
+        names: Vec<String>,
+        /// How many of the last entries.
+        last: u32,
+    },
+    /// Answer with [`Answer::Why`].
+    Why {
+        /// A program, also one that is gone.
+        name: String,
+    },
+}
+
+impl ApiRequest {
+    /// The longest wait of one settle request.
+    pub const MAX_WAIT: Duration = Duration::from_secs(30);
+}
+
+/// The door is full: the supervisor has more requests waiting than it takes. The caller gets 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// What the supervisor answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To status.
+    Status(Box<StatusDto>),
+    /// To diff and reload.
+    Diff(DiffDto),
+    /// To start, stop, restart, signal, scale, shutdown.
+    Accepted(AcceptedDto),
+    /// To settle.
+    Settled(SettleDto),
+    /// To history.
+    History(Vec<Entry>),
+    /// To why.
+    Why(Box<WhyDto>),
+    /// To anything: it cannot be done.
+    Error(ErrorDto),
+}
+
+/// What goes back to the server's thread.
+#[derive(Debug)]
+pub(super) enum Response {
+    Answer(Answer),
+    Feed(mpsc::Receiver<LogItem>),
+    Events(mpsc::Receiver<EventItem>),
+}
+
+/// One item of a feed of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventItem {
+    /// Something happened.
+    Entry(Box<Entry>),
+    /// The reader was too slow: so many events were left out here.
+    Missed(u64),
+}
+
+/// The way back. Dropped without an answer, the caller gets 503 "the supervisor is ending".
+#[derive(Debug)]
+pub struct Reply(oneshot::Sender<Response>);
+
+impl Reply {
+    /// A way back and its other end.
+    pub(super) fn channel() -> (Self, oneshot::Receiver<Response>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Answers. A caller that has left does not matter.
+    pub fn send(self, answer: Answer) {
+        let _nobody_waits = self.0.send(Response::Answer(answer));
+    }
+
+    /// Answers with an error.
+    pub fn refuse(self, error: ErrorDto) {
+        self.send(Answer::Error(error));
+    }
+
+    /// Answers with a feed of events, which ends when its writing end is dropped.
+    pub fn events(self) -> mpsc::Sender<EventItem> {
+        let (sender, receiver) = mpsc::channel(Feed::CAPACITY);
+        let _nobody_waits = self.0.send(Response::Events(receiver));
+        sender
+    }
+
+    /// Answers with a feed of log lines, which ends when the [`Feed`] is dropped.
+    pub fn feed(self) -> Feed {
+        let (sender, receiver) = mpsc::channel(Feed::CAPACITY);
+        let _nobody_waits = self.0.send(Response::Feed(receiver));
+        Feed(sender)
+    }
+}
+
+/// The writing end of a feed of log lines. Bounded; usable from any thread; never blocks.
+#[derive(Debug, Clone)]
+pub struct Feed(mpsc::Sender<LogItem>);
+
+/// Why an item did not go into a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotFed {
+    /// The reader is slow; here is the item back.
+    Full(LogItem),
+    /// The reader has left.
+    Gone,
+}
+
+impl Feed {
+    /// So many items wait at most for a slow reader.
+    pub const CAPACITY: usize = 1024;
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// Gives the item back where the reader is too slow, and says if it has left.
+    pub fn try_send(&self, item: LogItem) -> Result<(), NotFed> {
+        self.0.try_send(item).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(item) => NotFed::Full(item),
+            mpsc::error::TrySendError::Closed(_) => NotFed::Gone,
+        })
+    }
+
+    /// Whether the reader has left.
+    pub fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+}

@@ -1,0 +1,281 @@
+//! Requests of the API: what people mean, as requests to the core, and its answers in their words.
+
+use super::catalogue::{self, Unknown};
+use super::inbox::Purpose;
+use super::run::Daemon;
+use super::wall::{self, Wall};
+use super::{budget, follow, status};
+use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply};
+use crate::control::wire::{AcceptedDto, ErrorDto, ErrorKind, ScaleTo, StatusDto, SupervisorDto};
+use crate::journal::{Entry, Kind};
+use crate::linux::{clock, limits};
+use crate::model::{ProgramName, Slot};
+use crate::supervisor::{self, Author, Refused, Request, Target};
+use std::collections::BTreeSet;
+
+impl Daemon {
+    /// Answers a request, now or as soon as the answer is known.
+    pub(super) fn answer(&mut self, call: Call) {
+        let Call { peer, request, reply } = call;
+        match request {
+            ApiRequest::Status { names } => reply.send(self.status(&names)),
+            ApiRequest::Diff => {
+                self.reload.loader.load(Purpose::Diff(Call { peer, request: ApiRequest::Diff, reply }));
+            }
+            ApiRequest::Reload => {
+                self.reload.loader.load(Purpose::Reload(Call { peer, request: ApiRequest::Reload, reply }));
+            }
+            ApiRequest::Start { names } => {
+                let everything = names.is_empty();
+                self.ask(&names, peer, reply, move |targets| Request::Start { targets }, everything);
+            }
+            ApiRequest::Stop { names, force, runtime } => {
+                self.ask(
+                    &names,
+                    peer,
+                    reply,
+                    move |targets| Request::Stop { targets, force, runtime },
+                    false,
+                );
+            }
+            ApiRequest::Restart { names, force } => {
+                self.ask(&names, peer, reply, move |targets| Request::Restart { targets, force }, false);
+            }
+            ApiRequest::Signal { names, signal } => {
+                self.ask(&names, peer, reply, move |targets| Request::Signal { targets, signal }, false);
+            }
+            ApiRequest::Scale { name, to } => self.scale(&name, to, peer, reply),
+            ApiRequest::Shutdown { force } => {
+                let by = self.author(peer);
+                let text = if force { "shutdown at once" } else { "shutdown" };
+                tracing::info!("{text}, asked by {}", by.who);
+                self.tell_request(text, &by.who, &[]);
+                let targets = self.core.ask(clock::now(), &by, Request::Shutdown { force });
+                reply.send(self.accepted(targets.unwrap_or_default(), &[]));
+            }
+            ApiRequest::Settle { names, wait } => {
+                let until = clock::now() + wait.min(ApiRequest::MAX_WAIT);
+                self.waiters.add(names, until, reply);
+            }
+            ApiRequest::Logs { names, lines, follow } => match catalogue::resolve(&self.core, &names) {
+                Ok(targets) => {
+                    follow::feed(&self.core, &self.world.logger, &targets, lines, follow, reply);
+                }
+                Err(unknown) => reply.refuse(self.unknown(&unknown.0)),
+            },
+            ApiRequest::Events { names, after } => self.events(&names, after, reply),
+            ApiRequest::History { names, last } => self.history(&names, last, reply),
+            ApiRequest::Why { name } => self.why(&name, reply),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        names: &[String],
+        peer: Peer,
+        reply: Reply,
+        request: impl FnOnce(Vec<Target>) -> Request,
+        everything: bool,
+    ) {
+        let mut targets = match catalogue::resolve(&self.core, names) {
+            Ok(targets) => targets,
+            Err(Unknown(name)) => return reply.refuse(self.unknown(&name)),
+        };
+        if everything {
+            self.leave_out_disabled(&mut targets);
+        }
+        let by = self.author(peer);
+        let request = request(targets.clone());
+        let text = describe(&request);
+        tracing::info!("{text}, asked by {}", by.who);
+        self.tell_request(&text, &by.who, &targets);
+        match self.core.ask(clock::now(), &by, request) {
+            Ok(slots) => reply.send(self.accepted(slots, &targets)),
+            Err(refused) => reply.refuse(self.refusal(&refused)),
+        }
+    }
+
+    /// `start` of everything means everything that is switched on.
+    fn leave_out_disabled(&self, targets: &mut Vec<Target>) {
+        if let Some((_, plan)) = self.core.plan() {
+            targets.retain(|target| plan.programs.contains_key(target.program()));
+        }
+    }
+
+    fn scale(&mut self, name: &str, to: ScaleTo, peer: Peer, reply: Reply) {
+        let known = ProgramName::new(name).ok().filter(|name| catalogue::programs(&self.core).contains(name));
+        let Some(program) = known else { return reply.refuse(self.unknown(name)) };
+        let to = match to {
+            ScaleTo::Exactly(count) => supervisor::ScaleTo::Exactly(count),
+            ScaleTo::Up(more) => supervisor::ScaleTo::Up(more),
+            ScaleTo::Down(less) => supervisor::ScaleTo::Down(less),
+        };
+        let by = self.author(peer);
+        let target = Target::Program(program.clone());
+        self.tell_request(&format!("scale {program} {to:?}"), &by.who, std::slice::from_ref(&target));
+        match self.core.ask(clock::now(), &by, Request::Scale { program, to }) {
+            Ok(slots) => reply.send(self.accepted(slots, &[target])),
+            Err(refused) => reply.refuse(self.refusal(&refused)),
+        }
+    }
+
+    /// A request, as an entry for each program that it is about.
+    fn tell_request(&self, text: &str, who: &str, targets: &[Target]) {
+        let entry = || Entry::new(wall::now_millis(), Kind::Request, text).by(who);
+        let programs: BTreeSet<&ProgramName> = targets.iter().map(Target::program).collect();
+        // One entry for many: a thousand of the same would push everything else out of the journal.
+        if programs.is_empty() || programs.len() > 10 {
+            return self.tell(entry());
+        }
+        for program in programs {
+            self.tell(Entry { program: Some(program.to_string()), ..entry() });
+        }
+    }
+
+    /// Who asks, for people. Names of other users would have to be looked up, which may take long, so they appear by
+    /// their numbers.
+    fn author(&self, peer: Peer) -> Author {
+        let who = match peer.uid {
+            0 => "root".to_owned(),
+            uid if uid == self.own_user.0 => self.own_user.1.clone(),
+            uid => format!("uid {uid}"),
+        };
+        Author { who, at: wall::now() }
+    }
+
+    /// Targets as names to give to settle: programs as a whole where that was meant.
+    fn accepted(&self, slots: Vec<Slot>, targets: &[Target]) -> Answer {
+        let whole: BTreeSet<&ProgramName> = targets
+            .iter()
+            .filter_map(|target| match target {
+                Target::Program(name) => Some(name),
+                Target::Instance(_) => None,
+            })
+            .collect();
+        let mut names: BTreeSet<String> = whole.iter().map(ToString::to_string).collect();
+        for slot in slots.iter().filter(|slot| !whole.contains(&slot.program)) {
+            names.insert(match targets.is_empty() {
+                true => slot.program.to_string(),
+                false => format!("{}.{}", slot.program, slot.index),
+            });
+        }
+        Answer::Accepted(AcceptedDto { targets: names.into_iter().collect(), notes: Vec::new() })
+    }
+
+    pub(super) fn unknown(&self, name: &str) -> ErrorDto {
+        let known: Vec<String> = catalogue::programs(&self.core).iter().map(ToString::to_string).collect();
+        let config = self.places.config.display().to_string();
+        ErrorDto::unknown_name(name, &config, known.iter().map(String::as_str))
+    }
+
+    fn refusal(&self, refused: &Refused) -> ErrorDto {
+        let name = |target: &Target| match target {
+            Target::Program(name) => name.to_string(),
+            Target::Instance(slot) => format!("{}.{}", slot.program, slot.index),
+        };
+        match refused {
+            Refused::Unknown(target) => self.unknown(&name(target)),
+            Refused::Disabled(program) => {
+                let place = self.core.plan().and_then(|(_, plan)| plan.disabled.get(program));
+                let error = ErrorDto::new(ErrorKind::Usage, format!("{program} has `enabled: false`"));
+                let error = match place {
+                    Some(disabled) => error.with_place(disabled.place.to_string()),
+                    None => error,
+                };
+                error.with_help("remove that line, and the program is there again")
+            }
+            Refused::ShuttingDown => {
+                ErrorDto::new(ErrorKind::ShuttingDown, "the supervisor is shutting down")
+            }
+            Refused::TooMany(program) => {
+                let most = supervisor::MAX_INSTANCES;
+                ErrorDto::new(ErrorKind::Usage, format!("{program} can have at most {most} instances"))
+            }
+            Refused::NotNumbered(program) => ErrorDto::new(
+                ErrorKind::Usage,
+                format!("{program} has no `instances` key, so there is only one"),
+            )
+            .with_help("write `instances: 1` into its entry; then `scale` works"),
+            Refused::NotRunning(target) => {
+                ErrorDto::new(ErrorKind::Failed, format!("{} does not run", name(target)))
+            }
+        }
+    }
+
+    fn status(&self, names: &[String]) -> Answer {
+        let targets = match catalogue::resolve(&self.core, names) {
+            Ok(targets) => targets,
+            Err(Unknown(name)) => return Answer::Error(self.unknown(&name)),
+        };
+        let (now, wall) = (clock::now(), Wall::read());
+        let plan = self.core.plan().map(|(_, plan)| plan);
+        let mut programs = Vec::new();
+        let names: BTreeSet<&ProgramName> = targets.iter().map(Target::program).collect();
+        for name in names {
+            let mut picture = self.core.program_status(name, now);
+            let one_of = |index: u32| {
+                targets.iter().any(|target| match target {
+                    Target::Program(whole) => whole == name,
+                    Target::Instance(slot) => slot.program == *name && slot.index == index,
+                })
+            };
+            picture.instances.retain(|instance| one_of(instance.slot.index));
+            let spec = plan.and_then(|plan| plan.programs.get(name));
+            programs.push(status::program(&picture, spec.map(AsRef::as_ref), now, &wall));
+        }
+        Answer::Status(Box::new(StatusDto { supervisor: self.supervisor_dto(&wall), programs }))
+    }
+
+    fn supervisor_dto(&self, wall: &Wall) -> SupervisorDto {
+        let plan = self.core.plan();
+        SupervisorDto {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            keeper_pid: self.keeper_pid,
+            config: self.places.config.display().to_string(),
+            config_ok: self.reload.error.is_none(),
+            config_error: self.reload.error.clone(),
+            generation: plan.map_or(0, |(generation, _)| generation.0),
+            started_at: wall.stamp(self.started_at),
+            name: plan.map(|(_, plan)| plan.supervisor.name.clone()).unwrap_or_default(),
+            shutting_down: self.core.shutdown_record().is_some(),
+            notes: self.notes(),
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.reload.note().into_iter().collect();
+        if !self.needs_restart.is_empty() {
+            let keys = self.needs_restart.join(", ");
+            notes.push(format!("{keys}: the edit needs a restart of sppm"));
+        }
+        notes.extend(self.core.plan().and_then(|(_, plan)| budget::warning(plan, limits::open_files())));
+        notes.extend(self.log_troubles.values().cloned());
+        notes
+    }
+}
+
+/// For the log.
+fn describe(request: &Request) -> String {
+    let names = |targets: &[Target]| {
+        let one = |target: &Target| match target {
+            Target::Program(name) => name.to_string(),
+            Target::Instance(slot) => format!("{}.{}", slot.program, slot.index),
+        };
+        let mut names: Vec<String> = targets.iter().take(10).map(one).collect();
+        if targets.len() > 10 {
+            names.push(format!("and {} more", targets.len() - 10));
+        }
+        names.join(", ")
+    };
+    match request {
+        Request::Start { targets } => format!("start {}", names(targets)),
+        Request::Stop { targets, force: false, .. } => format!("stop {}", names(targets)),
+        Request::Stop { targets, force: true, .. } => format!("stop --force {}", names(targets)),
+        Request::Restart { targets, force: false } => format!("restart {}", names(targets)),
+        Request::Restart { targets, force: true } => format!("restart --force {}", names(targets)),
+        Request::Signal { targets, signal } => format!("{signal} to {}", names(targets)),
+        Request::Scale { program, to } => format!("scale {program} {to:?}"),
+        Request::Shutdown { force } => format!("shutdown (force: {force})"),
+    }
+}

@@ -1,0 +1,150 @@
+//! Makes launch orders: looks up users, builds environments, makes cgroups. On a thread of its own, because a
+//! name service or a disk can be slow.
+
+use super::environment;
+use super::inbox::{Inbox, Message};
+use super::tag::Owner;
+use crate::keeper::link::{Identity, LaunchOrder, Output};
+use crate::linux::cgroup::Cgroups;
+use crate::linux::users::{self, ResolvedUser};
+use crate::model::{Command, LaunchFailure, LaunchStage, Program, RunId, StderrSink, Template};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+
+/// A wish for a launch order.
+#[derive(Debug)]
+pub(super) struct Preparation {
+    pub(super) run: RunId,
+    pub(super) owner: Owner,
+    pub(super) spec: Arc<Program>,
+    /// The run's id in its environment: that of the run it serves, for a stop command.
+    pub(super) shown_run: RunId,
+    /// What to execute instead of the program's own command: its stop command.
+    pub(super) instead: Option<Vec<Template>>,
+}
+
+/// The thread's handle.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    orders: Sender<Preparation>,
+}
+
+/// What all launches have in common.
+struct Bench {
+    base: BTreeMap<OsString, OsString>,
+    cgroups: Option<Cgroups>,
+}
+
+impl Launcher {
+    pub(super) fn start(cgroups: Option<Cgroups>, inbox: Inbox) -> io::Result<Self> {
+        let (orders, requests) = mpsc::channel::<Preparation>();
+        let bench = Bench { base: environment::inherited(), cgroups };
+        std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
+            for preparation in requests {
+                let run = preparation.run;
+                let result = bench.prepare(preparation).map(Box::new);
+                inbox.send(Message::Prepared { run, result });
+            }
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// Prepares, and answers by [`Message::Prepared`].
+    pub(super) fn prepare(&self, preparation: Preparation) {
+        let _ended = self.orders.send(preparation);
+    }
+}
+
+impl Bench {
+    fn prepare(&self, preparation: Preparation) -> Result<LaunchOrder, LaunchFailure> {
+        let Preparation { run, mut owner, spec, shown_run, instead } = preparation;
+        let user = spec.user.as_ref().map(users::resolve).transpose()?;
+        let (slot, label) = (owner.slot.clone(), owner.label.clone());
+        let fill = |template: &Template| template.fill(&slot, &label);
+        let variables = environment::build(&self.base, &spec, &slot, &label, shown_run, user.as_ref());
+        let mut argv: Vec<String> = match (&instead, &spec.command) {
+            (Some(argv), _) | (None, Command::Exec(argv)) => argv.iter().map(fill).collect(),
+            (None, Command::Shell(text)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), fill(text)],
+        };
+        let program = argv.first().cloned().unwrap_or_default();
+        let candidates = candidates(&program, variables.get(&OsString::from("PATH")));
+        if let (None, Some(argv0)) = (&instead, &spec.argv0)
+            && let Some(first) = argv.first_mut()
+        {
+            *first = fill(argv0);
+        }
+        // A stop command lives in the cgroup of the run that it serves, and ends with it at the latest.
+        if instead.is_none() {
+            owner.cgroup = self.cgroup(&owner, run);
+        }
+        Ok(LaunchOrder {
+            run,
+            tag: owner.encode(),
+            argv: argv.into_iter().map(c_string).collect::<Result<_, _>>()?,
+            candidates: candidates.into_iter().map(c_string).collect::<Result<_, _>>()?,
+            environment: environment::encode(&variables),
+            directory: c_string(fill(&spec.directory))?,
+            identity: user.map(identity),
+            umask: spec.umask.0,
+            rlimits: spec.limits.rlimits.clone(),
+            nice: spec.limits.nice,
+            oom_score_adj: spec.limits.oom_score_adj,
+            cgroup: owner.cgroup.as_deref().map(c_path).transpose()?,
+            stdin: spec.stdin.as_ref().map(fill).map(c_string).transpose()?,
+            output: match spec.logs.stderr {
+                StderrSink::WithStdout => Output::Merged,
+                StderrSink::Apart(_) => Output::Apart,
+            },
+        })
+    }
+
+    /// A cgroup of its own, where they can be had. Without one the tree is found by other means.
+    fn cgroup(&self, owner: &Owner, run: RunId) -> Option<std::path::PathBuf> {
+        let cgroups = self.cgroups.as_ref()?;
+        let short = &run.to_string()[..8];
+        cgroups.create(&format!("{}-{short}", owner.label)).ok()
+    }
+}
+
+/// The paths that execvp(3) would try.
+fn candidates(program: &str, path: Option<&OsString>) -> Vec<String> {
+    if program.contains('/') {
+        return vec![program.to_owned()];
+    }
+    let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    let folders = path.split(':').map(|folder| if folder.is_empty() { "." } else { folder });
+    folders.map(|folder| format!("{folder}/{program}")).collect()
+}
+
+fn identity(user: ResolvedUser) -> Identity {
+    Identity { uid: user.uid, gid: user.gid, groups: user.groups }
+}
+
+fn c_string(text: String) -> Result<CString, LaunchFailure> {
+    CString::new(text).map_err(|error| LaunchFailure {
+        stage: LaunchStage::Prepare,
+        errno: 0,
+        message: format!("cannot launch it: an argument has a NUL byte at {}", error.nul_position()),
+    })
+}
+
+fn c_path(path: &Path) -> Result<CString, LaunchFailure> {
+    c_string(path.as_os_str().as_bytes().iter().map(|&byte| char::from(byte)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_looked_for_as_execvp_does() {
+        let path = OsString::from("/a::/b");
+        assert_eq!(candidates("x", Some(&path)), ["/a/x", "./x", "/b/x"]);
+        assert_eq!(candidates("./x", Some(&path)), ["./x"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Reads configurations on a thread of its own: a file may be large, and its disk slow.
+
+use super::inbox::{Inbox, LoadOutcome, Message, Purpose};
+use super::sources::{DiskSources, Recorder, Recording};
+use crate::config::{self, Context, Loaded, Problems, Sources};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+
+/// What every load of this supervisor has in common.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) path: PathBuf,
+    pub(super) environment: Arc<BTreeMap<String, String>>,
+}
+
+impl Reader {
+    /// Reads and resolves from `sources`.
+    pub(super) fn load(&self, sources: &dyn Sources) -> Result<Loaded, Problems> {
+        let cpus =
+            std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1));
+        let root = rustix::process::geteuid().is_root();
+        config::load(&Context { path: &self.path, environment: &self.environment, root, cpus }, sources)
+    }
+
+    /// Reads from the disk, and notes what was read.
+    pub(super) fn load_from_disk(&self, api_group: Option<u32>) -> (Result<Loaded, Problems>, Recording) {
+        let disk = DiskSources::new(api_group);
+        let recorder = Recorder::new(&disk);
+        let result = self.load(&recorder);
+        (result, recorder.finish())
+    }
+}
+
+/// The thread's handle.
+#[derive(Debug)]
+pub(super) struct Loader {
+    orders: Sender<Purpose>,
+}
+
+impl Loader {
+    pub(super) fn start(reader: Reader, api_group: Option<u32>, inbox: Inbox) -> io::Result<Self> {
+        let (orders, requests) = mpsc::channel::<Purpose>();
+        std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+            for purpose in requests {
+                let (result, recording) = reader.load_from_disk(api_group);
+                inbox.send(Message::Loaded(Box::new(LoadOutcome { purpose, result, recording })));
+            }
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// Reads, and answers by [`Message::Loaded`].
+    pub(super) fn load(&self, purpose: Purpose) {
+        let _ended = self.orders.send(purpose);
+    }
+}

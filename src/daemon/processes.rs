@@ -1,0 +1,144 @@
+//! The processes that this supervisor knows: what is needed to act on each.
+
+use super::tag::Owner;
+use super::trees::Root;
+use crate::keeper::link::{LaunchOrder, ProcessFds};
+use crate::linux::exec_error::{Attempt, exec_error};
+use crate::linux::pidfd;
+use crate::logs::{Logger, SinkSettings, SinkTarget};
+use crate::model::{
+    Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
+};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One process, from its launch order to its release.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) run: RunId,
+    pub(super) owner: Owner,
+    pub(super) spec: Arc<Program>,
+    /// 0 before it is forked.
+    pub(super) pid: u32,
+    pub(super) pidfd: Option<OwnedFd>,
+    /// The keeper is its parent; else it was found again after the keeper's death.
+    pub(super) kept: bool,
+    /// How it ended, while the end is not announced yet: its last output comes first.
+    pub(super) ended: Option<Exit>,
+    /// For the sentence of a failed launch.
+    attempt: Option<Tried>,
+}
+
+#[derive(Debug)]
+struct Tried {
+    program: String,
+    candidates: Vec<CString>,
+    directory: CString,
+}
+
+impl Process {
+    /// One that is to be launched.
+    pub(super) fn new(run: RunId, owner: Owner, spec: Arc<Program>) -> Self {
+        Self { run, owner, spec, pid: 0, pidfd: None, kept: true, ended: None, attempt: None }
+    }
+
+    /// Remembers what the keeper was told to do.
+    pub(super) fn ordered(&mut self, order: &LaunchOrder, cgroup: Option<PathBuf>) {
+        let program = order.argv.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+        let candidates = order.candidates.clone();
+        self.attempt = Some(Tried { program, candidates, directory: order.directory.clone() });
+        self.owner.cgroup = cgroup;
+    }
+
+    /// Takes the descriptors of the forked process; its output flows into its logs from now on.
+    pub(super) fn attach(&mut self, fds: ProcessFds, logger: &Logger) {
+        self.pidfd = Some(fds.pidfd);
+        let label = &self.owner.label;
+        let (out, err) = (self.sink(LogStream::Stdout), self.sink(LogStream::Stderr));
+        logger.attach(self.run, label.clone(), LogStream::Stdout, fds.stdout, out);
+        if let Some(stderr) = fds.stderr {
+            logger.attach(self.run, label.clone(), LogStream::Stderr, stderr, err);
+        }
+    }
+
+    /// The live part of its spec changed.
+    pub(super) fn respec(&mut self, spec: &Arc<Program>, logger: &Logger) {
+        let oom_before = self.spec.limits.oom_score_adj;
+        self.spec = Arc::clone(spec);
+        logger.respec(self.run, LogStream::Stdout, self.sink(LogStream::Stdout));
+        if matches!(spec.logs.stderr, StderrSink::Apart(_)) {
+            logger.respec(self.run, LogStream::Stderr, self.sink(LogStream::Stderr));
+        }
+        if let (Some(score), true) = (spec.limits.oom_score_adj, spec.limits.oom_score_adj != oom_before) {
+            let path = format!("/proc/{}/oom_score_adj", self.pid);
+            if let Err(error) = std::fs::write(&path, score.to_string()) {
+                tracing::warn!(instance = %self.owner.label, %error, "cannot set limits.oom_score_adj of the running process");
+            }
+        }
+    }
+
+    /// Sends a signal to main. One that is gone is no error: that news is on its way.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<bool> {
+        match &self.pidfd {
+            Some(pidfd) => pidfd::send_signal(pidfd, signal),
+            None => Ok(false),
+        }
+    }
+
+    /// Where to look for what it started.
+    pub(super) fn root(&self) -> Root {
+        Root { run: self.run, leader: self.pid, cgroup: self.owner.cgroup.clone() }
+    }
+
+    /// The sentence for a launch that failed in the keeper or the child.
+    pub(super) fn failure(&self, stage: LaunchStage, errno: i32, path: Option<&Path>) -> LaunchFailure {
+        let user = self.spec.user.as_ref().map(ToString::to_string);
+        let attempt = match &self.attempt {
+            Some(tried) => Attempt {
+                program: Some(&tried.program),
+                candidates: &tried.candidates,
+                directory: Some(&tried.directory),
+                user: user.as_deref(),
+            },
+            None => Attempt { user: user.as_deref(), ..Attempt::default() },
+        };
+        exec_error(stage, errno, path, &attempt)
+    }
+
+    fn sink(&self, stream: LogStream) -> SinkSettings {
+        sink(&self.spec, &self.owner, stream)
+    }
+}
+
+/// Where a stream of this process goes.
+fn sink(spec: &Program, owner: &Owner, stream: LogStream) -> SinkSettings {
+    let logs = &spec.logs;
+    let sink = match (stream, &logs.stderr) {
+        (LogStream::Stderr, StderrSink::Apart(sink)) => sink,
+        (LogStream::Stdout, _) | (LogStream::Stderr, StderrSink::WithStdout) => &logs.stdout,
+    };
+    match sink {
+        LogSink::File(path) => {
+            let path = PathBuf::from(path.fill(&owner.slot, &owner.label));
+            SinkSettings::file(path, logs.max_size.0, logs.max_files)
+        }
+        LogSink::Inherit => SinkSettings::plain(SinkTarget::Inherit),
+        LogSink::Discard => SinkSettings::plain(SinkTarget::Discard),
+    }
+}
+
+/// The files that an instance's output goes to, for reading them.
+pub(super) fn log_paths(spec: &Program, owner: &Owner) -> Vec<(LogStream, Option<PathBuf>)> {
+    let path = |stream| match sink(spec, owner, stream).target {
+        SinkTarget::File(path) => Some(path),
+        SinkTarget::Inherit | SinkTarget::Discard => None,
+    };
+    let mut paths = vec![(LogStream::Stdout, path(LogStream::Stdout))];
+    if matches!(spec.logs.stderr, StderrSink::Apart(_)) {
+        paths.push((LogStream::Stderr, path(LogStream::Stderr)));
+    }
+    paths
+}

@@ -1,0 +1,143 @@
+//! When the configuration is read, and whether what was read is believed.
+
+use super::inbox::{LoadOutcome, Purpose};
+use super::loader::Loader;
+use crate::config::{Problems, Style, Watched};
+use crate::files::Watcher;
+use crate::model::{FollowFile, Moment, Plan};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// After a reading that looks half written the file must be quiet for so long before it is read again.
+const DOUBT: Duration = Duration::from_secs(2);
+/// However busily a file is written, it is read after so many debounce times.
+const PATIENCE: u32 = 20;
+
+/// The state of the configuration file.
+pub(super) struct Reload {
+    pub(super) loader: Loader,
+    watcher: Watcher,
+    follow: FollowFile,
+    /// When the next reading is due, and what for.
+    due: Option<(Moment, Doubt)>,
+    first_hint: Option<Moment>,
+    /// What is wrong with the file as it was last read.
+    pub(super) error: Option<String>,
+}
+
+/// Whether a reading that is due is the second look at something strange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    SecondLook,
+}
+
+/// What to do with a reading.
+pub(super) enum Verdict {
+    /// Believe it.
+    Believe,
+    /// It is read again after a quiet time.
+    LookAgain,
+}
+
+impl Reload {
+    pub(super) fn new(loader: Loader, watcher: Watcher, follow: FollowFile) -> Self {
+        Self { loader, watcher, follow, due: None, first_hint: None, error: None }
+    }
+
+    /// The file may have changed. It is read when it has been quiet for the debounce time.
+    pub(super) fn hint(&mut self, now: Moment) {
+        if !self.follow.enabled {
+            return;
+        }
+        let first = *self.first_hint.get_or_insert(now);
+        let (quiet, doubt) = match self.due {
+            Some((_, Doubt::SecondLook)) => (DOUBT, Doubt::SecondLook),
+            Some((_, Doubt::None)) | None => (self.follow.debounce, Doubt::None),
+        };
+        let latest = first + self.follow.debounce * PATIENCE + DOUBT;
+        self.due = Some(((now + quiet).min(latest), doubt));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.due.map(|(at, _)| at)
+    }
+
+    pub(super) fn tick(&mut self, now: Moment) {
+        let Some((at, doubt)) = self.due else { return };
+        if at > now {
+            return;
+        }
+        self.due = None;
+        self.first_hint = None;
+        self.loader.load(match doubt {
+            Doubt::None => Purpose::Watch,
+            Doubt::SecondLook => Purpose::WatchAgain,
+        });
+    }
+
+    /// Decides about a reading. Only the watch is doubted: whoever asks by hand means what the file says.
+    pub(super) fn judge(&mut self, now: Moment, outcome: &LoadOutcome, current: &Plan) -> Verdict {
+        let strange = match &outcome.result {
+            Ok(loaded) => has_shrunk(current, &loaded.plan),
+            Err(problems) => problems.perhaps_half_written(),
+        };
+        if strange && matches!(outcome.purpose, Purpose::Watch) {
+            self.due = Some((now + DOUBT, Doubt::SecondLook));
+            self.first_hint = Some(now);
+            return Verdict::LookAgain;
+        }
+        Verdict::Believe
+    }
+
+    /// Watches what the last reading depended on.
+    pub(super) fn watch(&mut self, watched: &Watched) {
+        let paths: Vec<PathBuf> = watched.files.iter().chain(&watched.folders).cloned().collect();
+        self.watcher.watch(&paths);
+    }
+
+    pub(super) fn follow(&mut self, follow: FollowFile) {
+        self.follow = follow;
+        if !follow.enabled {
+            self.due = None;
+        }
+    }
+
+    /// What people must know of the watch.
+    pub(super) fn note(&self) -> Option<String> {
+        match self.follow.enabled {
+            true => Some(self.watcher.method()).filter(|method| method != "inotify"),
+            false => Some("edits apply by `sppm reload` only: supervisor.follow_file is off".to_owned()),
+        }
+    }
+
+    /// Whether this is news.
+    pub(super) fn invalid(&mut self, problems: &Problems) -> bool {
+        let text = problems.render(Style::Plain);
+        let news = self.error.as_ref() != Some(&text);
+        if news {
+            tracing::error!(
+                "the configuration is not valid, and nothing was changed: {}",
+                problems.first_line()
+            );
+        }
+        self.error = Some(text);
+        news
+    }
+
+    /// Whether this is news.
+    pub(super) fn valid(&mut self) -> bool {
+        let news = self.error.take().is_some();
+        if news {
+            tracing::info!("the configuration is valid again");
+        }
+        news
+    }
+}
+
+/// It lost all programs, or more than half of at least two: as a file does that is being written.
+fn has_shrunk(current: &Plan, next: &Plan) -> bool {
+    let had = current.programs.len();
+    let kept = current.programs.keys().filter(|name| next.programs.contains_key(*name)).count();
+    had > 0 && (next.programs.is_empty() || (had >= 2 && kept * 2 < had))
+}

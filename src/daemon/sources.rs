@@ -1,0 +1,125 @@
+//! Where configurations come from: the disk, or what was read from it before a crash.
+
+use crate::config::{SourceError, SourceErrorKind, Sources};
+use crate::files::read::{ReadError, TrustPolicy, read_config};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The disk, read with distrust.
+#[derive(Debug)]
+pub struct DiskSources {
+    trust: TrustPolicy,
+}
+
+impl DiskSources {
+    /// With the distrust that fits this process's rights. `api_group`: a group that may write the files.
+    pub fn new(api_group: Option<u32>) -> Self {
+        Self { trust: TrustPolicy::for_this_process(api_group) }
+    }
+}
+
+impl Sources for DiskSources {
+    fn read(&self, path: &Path) -> Result<String, SourceError> {
+        read_config(path, &self.trust).map_err(|error| {
+            let kind = match &error {
+                ReadError::NotFound { .. } => SourceErrorKind::NotFound,
+                other => SourceErrorKind::Unreadable(other.to_string()),
+            };
+            SourceError { path: path.to_owned(), kind }
+        })
+    }
+
+    fn glob(&self, pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
+        let options = glob::MatchOptions {
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+            ..Default::default()
+        };
+        let text = pattern.to_str().ok_or_else(|| SourceError::unreadable(pattern, "is not UTF-8"))?;
+        let paths =
+            glob::glob_with(text, options).map_err(|error| SourceError::unreadable(pattern, error.msg))?;
+        let mut found = Vec::new();
+        for path in paths {
+            match path {
+                Ok(path) => found.push(path),
+                Err(error) => return Err(SourceError::unreadable(error.path(), error.error().to_string())),
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Everything that a load asked for and got. The accepted plan is kept in this form: reading it again gives the
+/// same plan, whatever has happened to the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Recording {
+    files: BTreeMap<PathBuf, Result<String, Refusal>>,
+    globs: BTreeMap<PathBuf, Vec<PathBuf>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Refusal {
+    NotFound,
+    Other(String),
+}
+
+#[cfg(test)]
+impl Recording {
+    /// One file.
+    pub(super) fn of(path: &Path, text: &str) -> Self {
+        Self { files: BTreeMap::from([(path.to_owned(), Ok(text.to_owned()))]), globs: BTreeMap::new() }
+    }
+}
+
+/// Sources that note down what they give.
+pub(super) struct Recorder<'a> {
+    inner: &'a dyn Sources,
+    recording: RefCell<Recording>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(inner: &'a dyn Sources) -> Self {
+        Self { inner, recording: RefCell::default() }
+    }
+
+    pub(super) fn finish(self) -> Recording {
+        self.recording.into_inner()
+    }
+}
+
+impl Sources for Recorder<'_> {
+    fn read(&self, path: &Path) -> Result<String, SourceError> {
+        let result = self.inner.read(path);
+        let noted = result.clone().map_err(|error| match error.kind {
+            SourceErrorKind::NotFound => Refusal::NotFound,
+            SourceErrorKind::Unreadable(why) | SourceErrorKind::Refused(why) => Refusal::Other(why),
+        });
+        self.recording.borrow_mut().files.insert(path.to_owned(), noted);
+        result
+    }
+
+    fn glob(&self, pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
+        let result = self.inner.glob(pattern);
+        if let Ok(paths) = &result {
+            self.recording.borrow_mut().globs.insert(pattern.to_owned(), paths.clone());
+        }
+        result
+    }
+}
+
+impl Sources for Recording {
+    fn read(&self, path: &Path) -> Result<String, SourceError> {
+        match self.files.get(path) {
+            Some(Ok(text)) => Ok(text.clone()),
+            Some(Err(Refusal::Other(why))) => Err(SourceError::unreadable(path, why.clone())),
+            Some(Err(Refusal::NotFound)) | None => Err(SourceError::not_found(path)),
+        }
+    }
+
+    fn glob(&self, pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
+        Ok(self.globs.get(pattern).cloned().unwrap_or_default())
+    }
+}

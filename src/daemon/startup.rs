@@ -1,0 +1,223 @@
+//! From an inherited socket to a supervisor that works: what the keeper holds, the configuration or its records, the
+//! folders, the lock, the threads.
+
+use super::adopt;
+use super::begin::{Beginning, begin};
+use super::inbox::{self, Inbox, Message, Purpose};
+use super::inheritance::{Inheritance, inherit, take_processes};
+use super::launcher::Launcher;
+use super::listen::{find_group, listen, listen_for_signals, read_reports};
+use super::loader::{Loader, Reader};
+use super::options::{Options, StartError};
+use super::places::Places;
+use super::records::{Plans, Records};
+use super::reload::Reload;
+use super::run::Daemon;
+use super::settle::Waiters;
+use super::trees::Trees;
+use super::wall;
+use super::world::World;
+use crate::config::{Watched, folders};
+use crate::files::Watcher;
+use crate::journal::{Entry, Journal, Kind};
+use crate::keeper::link::{Link, Order};
+use crate::linux::cgroup::Cgroups;
+use crate::linux::{clock, limits};
+use crate::logs::Logger;
+use crate::model::{Plan, Signal, Slot};
+use crate::supervisor::{Event, Instance, Supervisor, TableEntry};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::sync::Arc;
+
+/// Does everything up to the loop.
+pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
+    prepare_process();
+    let link = Link::inherited()
+        .map_err(|error| StartError::new(format!("error: no keeper started this process: {error}")))?;
+    let sender = link.sender();
+    let mut inherited = inherit(&link)?;
+    let reader = Reader { path: options.config.clone(), environment: Arc::new(text_environment()) };
+    let beginning = begin(options, &reader, &mut inherited, &link, &sender)?;
+    build(reader, inherited, beginning, link)
+}
+
+fn prepare_process() {
+    crate::linux::proc::set_own_name(c"sppm");
+    // A session of our own: a terminal's signals go to the keeper, which passes each on with its origin. It fails only
+    // where we lead one already.
+    let _ = nix::unistd::setsid();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+    for signal in
+        [Signal::from_number(libc::SIGPIPE), Signal::from_number(libc::SIGXFSZ)].into_iter().flatten()
+    {
+        // Writing to a pipe without a reader, or past a size limit, must be an error and not a death.
+        let _ = crate::linux::signals::ignore(signal);
+    }
+    let _ = limits::raise_open_files();
+}
+
+fn text_environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))).collect()
+}
+
+/// Starts the threads and puts the daemon together.
+fn build(
+    reader: Reader,
+    mut inherited: Inheritance,
+    beginning: Beginning,
+    link: Link,
+) -> Result<Daemon, StartError> {
+    let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
+    let sender = link.sender();
+    let environment = Arc::clone(&reader.environment);
+    let (inbox, mailbox) = inbox::inbox();
+    let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
+
+    let api = &plan.supervisor.api;
+    let group = api.group.as_deref().map(find_group).transpose()?;
+    let server = listen(&places, api, group, &mut inherited, &sender, &inbox)?;
+    places.leave_links(&environment).map_err(|message| StartError::new(format!("error: {message}")))?;
+    let cgroups = Cgroups::detect(&folders::hash8(&places.folders.runtime_dir));
+    let reload = watch_file(reader, group, &plan, &watched, &inbox)?;
+    listen_for_signals(inbox.clone()).map_err(thread_failed)?;
+
+    let recorded = restored.instances.clone();
+    let mut core = Supervisor::new(seed(), clock::now(), restored);
+    let records = Records::begin(places.ledger(), clock::boot_id(), &core).map_err(|error| {
+        StartError::new(format!("error: cannot write {}: {error}", places.ledger().display()))
+    })?;
+    let mut world = World {
+        keeper: sender.clone(),
+        launcher: Launcher::start(cgroups.clone(), inbox.clone()).map_err(thread_failed)?,
+        trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
+        logger: start_logger(&inbox)?,
+        journal: Journal::start(places.history()).map_err(thread_failed)?,
+        records,
+        wishes,
+        processes: BTreeMap::new(),
+        pending: VecDeque::new(),
+        finished: None,
+    };
+    world.journal.add(first_entry(read_file, keeper_pid));
+    let table = take_table(&mut inherited, &recorded, &core, &mut world, &inbox);
+    core.handle(clock::now(), Event::Table { entries: table });
+    if read_file {
+        reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
+    }
+    sender
+        .send(&Order::Ready)
+        .map_err(|error| StartError::new(format!("error: the keeper is gone: {error}")))?;
+    for report in std::mem::take(&mut inherited.later) {
+        inbox.send(Message::Keeper(report));
+    }
+    read_reports(link, inbox).map_err(thread_failed)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %places.config.display(),
+        keeper = keeper_pid,
+        cgroup = cgroups.is_some(),
+        "the supervisor works"
+    );
+    Ok(Daemon {
+        core,
+        world,
+        mailbox,
+        reload,
+        waiters: Waiters::default(),
+        waiters_due: None,
+        needs_restart: needs_restart(&places, &plan),
+        plans: Plans::new(places.plans()),
+        plans_are_stale: false,
+        places,
+        environment,
+        keeper_pid,
+        started_at: clock::now(),
+        own_user: own_user(),
+        log_troubles: BTreeMap::new(),
+        server: Some(server),
+        cgroups,
+        own_log,
+    })
+}
+
+/// What the journal says of this start.
+fn first_entry(took_over: bool, keeper_pid: u32) -> Entry {
+    let version = env!("CARGO_PKG_VERSION");
+    let (kind, text) = match took_over {
+        false => (Kind::SupervisorStarted, format!("sppm {version} started")),
+        true => (Kind::SupervisorTookOver, format!("sppm {version} took over from a supervisor that died")),
+    };
+    let text = format!("{text}, pid {}, keeper pid {keeper_pid}", std::process::id());
+    Entry::new(wall::now_millis(), kind, text)
+}
+
+fn watch_file(
+    reader: Reader,
+    group: Option<u32>,
+    plan: &Plan,
+    watched: &Watched,
+    inbox: &Inbox,
+) -> Result<Reload, StartError> {
+    let loader = Loader::start(reader, group, inbox.clone()).map_err(thread_failed)?;
+    let hints = inbox.clone();
+    let watcher = Watcher::start(move || hints.send(Message::FileHint)).map_err(thread_failed)?;
+    let mut reload = Reload::new(loader, watcher, plan.supervisor.follow_file);
+    reload.watch(watched);
+    Ok(reload)
+}
+
+fn start_logger(inbox: &Inbox) -> Result<Logger, StartError> {
+    let inbox = inbox.clone();
+    Logger::start(move |event| inbox.send(Message::Log(event))).map_err(thread_failed)
+}
+
+/// All processes that there are: the keeper's, and those that outlived theirs.
+fn take_table(
+    inherited: &mut Inheritance,
+    recorded: &[(Slot, Instance)],
+    core: &Supervisor,
+    world: &mut World,
+    inbox: &Inbox,
+) -> Vec<TableEntry> {
+    let mut table = take_processes(inherited, core, &world.logger, &mut world.processes, &world.keeper);
+    table.extend(adopt::find_foreign(recorded, &mut world.processes, &world.logger, inbox));
+    table
+}
+
+fn thread_failed(error: std::io::Error) -> StartError {
+    StartError::new(format!("error: cannot start a helper thread: {error}"))
+}
+
+/// Keys that differ from what this supervisor was started with.
+pub(super) fn needs_restart(places: &Places, plan: &Plan) -> Vec<String> {
+    let settings = &plan.supervisor;
+    let mut keys = Vec::new();
+    if settings.folders.runtime_dir != places.folders.runtime_dir {
+        keys.push("supervisor.runtime_dir".to_owned());
+    }
+    if settings.folders.state_dir != places.folders.state_dir {
+        keys.push("supervisor.state_dir".to_owned());
+    }
+    if settings.pid_file != places.pid_file {
+        keys.push("supervisor.pid_file".to_owned());
+    }
+    keys
+}
+
+fn own_user() -> (u32, String) {
+    let uid = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    (uid.as_raw(), user.map_or_else(|| format!("uid {uid}"), |user| user.name))
+}
+
+/// 128 random bits from the kernel; where it has none to give, the time and our pid must do.
+fn seed() -> u128 {
+    let mut bytes = [0; 16];
+    let filled =
+        fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
+    match filled {
+        Ok(()) => u128::from_ne_bytes(bytes),
+        Err(_) => u128::from(clock::now().as_nanos()) << 32 | u128::from(std::process::id()),
+    }
+}

@@ -1,0 +1,229 @@
+//! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
+
+use super::launcher::{Launcher, Preparation};
+use super::notices;
+use super::processes::Process;
+use super::records::{Records, Wishes};
+use super::tag::Owner;
+use super::trees::Trees;
+use crate::journal::Journal;
+use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
+use crate::linux::cgroup;
+use crate::logs::Logger;
+use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
+use crate::supervisor::{Action, Event, Launch, Work};
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Everything outside of the core.
+pub(super) struct World {
+    pub(super) keeper: Sender,
+    pub(super) launcher: Launcher,
+    pub(super) trees: Trees,
+    pub(super) logger: Logger,
+    pub(super) journal: Journal,
+    pub(super) records: Records,
+    pub(super) wishes: Wishes,
+    pub(super) processes: BTreeMap<RunId, Process>,
+    /// Events that follow from actions at once.
+    pub(super) pending: VecDeque<Event>,
+    /// The exit code, once the core is at its end.
+    pub(super) finished: Option<u8>,
+}
+
+impl World {
+    pub(super) fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
+            Action::RecordShutdown(record) => self.records.shutdown(&record),
+            Action::RecordPlan { generation, stale } => self.records.plan(generation, &stale),
+            Action::KeepOverride { program, wish } => {
+                self.records.wish(&program, wish.as_ref());
+                self.wishes.keep(&program, wish.as_ref());
+            }
+            Action::Launch(launch) => self.launch(*launch),
+            Action::AskToStop { run, signal, scope } => self.ask_to_stop(run, signal, scope),
+            Action::RunStopCommand { run, argv } => self.run_stop_command(run, argv),
+            Action::Signal { run, signal } => self.signal(run, signal),
+            Action::Kill { run } => {
+                if let Some(process) = self.processes.get(&run) {
+                    self.trees.kill(process.root());
+                }
+            }
+            Action::CheckTree { run } => match self.processes.get(&run) {
+                Some(process) => self.trees.check(process.root()),
+                None => self.pending.push_back(Event::TreeEmpty { run }),
+            },
+            // No program can say that it is busy yet, so whoever is asked is idle.
+            Action::LookAtWork { run } => self.pending.push_back(Event::Work { run, work: Work::Idle }),
+            Action::ForgetWork { .. } => {}
+            Action::Respec { run, spec, .. } => {
+                if let Some(process) = self.processes.get_mut(&run) {
+                    process.respec(&spec, &self.logger);
+                }
+            }
+            Action::Release { run } => self.release(run),
+            Action::Note(notice) => {
+                notices::log(&notice);
+                self.journal.add(notices::entry(&notice));
+            }
+            Action::Finish { code } => self.finished = Some(code),
+        }
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let Launch { run, slot, label, spec, generation } = launch;
+        let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
+        self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
+    }
+
+    fn run_stop_command(&mut self, served: RunId, argv: Vec<Template>) {
+        let Some(main) = self.processes.get(&served) else { return };
+        let run = helper_run(served);
+        if self.processes.contains_key(&run) {
+            return;
+        }
+        let owner = Owner { helper_of: Some(served), ..main.owner.clone() };
+        let spec = main.spec.clone();
+        self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        self.launcher.prepare(Preparation { run, owner, spec, shown_run: served, instead: Some(argv) });
+    }
+
+    /// The launcher is done with a run.
+    pub(super) fn prepared(&mut self, run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure>) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        let order = match result {
+            Ok(order) => order,
+            Err(failure) => return self.launch_failed(run, failure),
+        };
+        let cgroup = Owner::decode(&order.tag).and_then(|owner| owner.cgroup);
+        process.ordered(&order, cgroup);
+        if let Err(error) = self.keeper.send(&Order::Launch(order)) {
+            let stage = crate::model::LaunchStage::Prepare;
+            let failure = process.failure(stage, error.raw_os_error().unwrap_or(0), None);
+            self.launch_failed(run, failure);
+        }
+    }
+
+    fn launch_failed(&mut self, run: RunId, failure: LaunchFailure) {
+        match self.processes.get(&run).and_then(|process| process.owner.helper_of) {
+            Some(served) => {
+                tracing::warn!(%failure, "the stop command could not be launched");
+                self.release(run);
+                self.pending.push_back(Event::StopCommandDone { run: served, exit: None });
+            }
+            None => self.pending.push_back(Event::LaunchFailed { run, failure }),
+        }
+    }
+
+    /// The keeper's news of a process.
+    pub(super) fn process_news(&mut self, run: RunId, pid: u32, stage: Stage, fds: Option<ProcessFds>) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        if pid != 0 {
+            process.pid = pid;
+        }
+        if let Some(fds) = fds {
+            process.attach(fds, &self.logger);
+        }
+        match stage {
+            Stage::Forked => {}
+            Stage::Execed if process.owner.helper_of.is_some() => {}
+            Stage::Execed => self.pending.push_back(Event::Launched { run, pid }),
+            Stage::Failed { stage, errno, path } => {
+                let failure = process.failure(stage, errno, path.as_deref());
+                self.launch_failed(run, failure);
+            }
+            // Announced when its last output is in the log.
+            Stage::Exited(exit) => {
+                process.ended = Some(exit);
+                self.logger.drain(run);
+            }
+        }
+    }
+
+    /// The output of a run that ended is in its log: now its end is news.
+    pub(super) fn drained(&mut self, run: RunId) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        let Some(exit) = process.ended.take() else { return };
+        match process.owner.helper_of {
+            Some(served) => {
+                self.release(run);
+                self.pending.push_back(Event::StopCommandDone { run: served, exit: Some(exit) });
+            }
+            None => self.pending.push_back(Event::Exited { run, exit }),
+        }
+    }
+
+    /// A process that is not the keeper's child has ended.
+    pub(super) fn foreign_exited(&mut self, run: RunId, exit: Exit) {
+        if let Some(process) = self.processes.get_mut(&run) {
+            process.ended = Some(exit);
+            self.logger.drain(run);
+        }
+    }
+
+    /// The signal, then CONT: a stopped process cannot act on it otherwise.
+    fn ask_to_stop(&self, run: RunId, signal: Signal, scope: StopScope) {
+        let Some(process) = self.processes.get(&run) else { return };
+        let sent = match scope {
+            StopScope::Main => process.signal(signal).and_then(|_| process.signal(Signal::CONT)).map(|_| ()),
+            StopScope::Group => signal_group(process.pid, signal),
+            StopScope::Tree => {
+                self.trees.ask(process.root(), signal);
+                Ok(())
+            }
+        };
+        if let Err(error) = sent {
+            tracing::warn!(instance = %process.owner.label, %signal, %error, "cannot send the stop signal");
+        }
+    }
+
+    fn signal(&self, run: RunId, signal: Signal) {
+        let Some(process) = self.processes.get(&run) else { return };
+        if let Err(error) = process.signal(signal) {
+            tracing::warn!(instance = %process.owner.label, %signal, %error, "cannot send the signal");
+        }
+    }
+
+    fn release(&mut self, run: RunId) {
+        self.trees.forget(run);
+        self.logger.detach(run);
+        let Some(process) = self.processes.remove(&run) else { return };
+        if process.kept {
+            // A keeper that is gone has nothing to release; that news is on its way.
+            let _ = self.keeper.send(&Order::Release { run });
+        }
+        if let (Some(cgroup), None) = (&process.owner.cgroup, process.owner.helper_of) {
+            // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
+            let _ = cgroup::remove(cgroup);
+        }
+    }
+}
+
+/// The id of a stop command's own process: it follows from the run that it serves, so that asking twice starts one.
+fn helper_run(served: RunId) -> RunId {
+    RunId::from_random(served.bits().rotate_left(64) ^ 0x5709)
+}
+
+/// To a whole process group. Its leader is pinned (alive, or a zombie that was not reaped), so its number is nobody else's.
+fn signal_group(leader: u32, signal: Signal) -> std::io::Result<()> {
+    let Ok(group) = i32::try_from(leader) else { return Ok(()) };
+    if group <= 1 {
+        return Ok(());
+    }
+    for number in [signal.number(), Signal::CONT.number()] {
+        match raw_killpg(group, number) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+fn raw_killpg(group: i32, number: i32) -> nix::Result<()> {
+    // nix knows no real-time signals; those cannot be sent to a group.
+    let signal = nix::sys::signal::Signal::try_from(number)?;
+    killpg(Pid::from_raw(group), signal)
+}

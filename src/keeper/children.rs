@@ -1,0 +1,172 @@
+//! Programs: launching them in order, learning how launches went, and how processes ended.
+
+use super::launch;
+use super::link::LaunchOrder;
+use super::poller::{Interest, Source};
+use super::say;
+use super::state::Keeper;
+use super::table::{Entry, MAX_RUNS, Progress, Serial};
+use crate::linux::child_setup::{self, Outcome};
+use crate::linux::pidfd;
+use crate::model::{Exit, LaunchStage, RunId};
+
+/// Launches between fork and exec at once.
+const MAX_IN_FLIGHT: usize = 64;
+/// Forks of one turn: exits and orders in between must not wait for a thousand of them.
+const FORKS_A_TURN: usize = 16;
+/// Orders that wait; beyond, the supervisor's socket is not read.
+const MAX_WAITING: usize = 4096;
+
+impl Keeper {
+    /// Takes a launch order. A run that is known already is never started twice.
+    pub(super) fn order_launch(&mut self, order: Box<LaunchOrder>) {
+        let waits = self.launches.iter().any(|waiting| waiting.run == order.run);
+        if waits || self.table.find(order.run).is_some() {
+            say::seldom("a launch of a run that exists was ordered: ignored");
+        } else if self.table.len() + self.launches.len() >= MAX_RUNS {
+            self.insert(launch::failed(order.run, order.tag, LaunchStage::Prepare, libc::ENOSPC));
+        } else {
+            self.launches.push_back(order);
+        }
+    }
+
+    /// A launch whose contents were lost.
+    pub(super) fn launch_lost(&mut self, run: RunId, tag: Vec<u8>, errno: i32) {
+        if self.table.find(run).is_none() {
+            self.insert(launch::failed(run, tag, LaunchStage::Prepare, errno));
+        }
+    }
+
+    /// Whether more orders can be taken.
+    pub(super) fn has_room(&self) -> bool {
+        self.launches.len() < MAX_WAITING
+    }
+
+    /// Before a table is told, all that was ordered must be in it: then the cap does not count.
+    pub(super) fn can_launch(&self) -> bool {
+        let unlimited = self.supervisor.is_none() || self.outbox.table_due();
+        !self.launches.is_empty() && (unlimited || self.in_flight < MAX_IN_FLIGHT)
+    }
+
+    /// Forks some of what waits.
+    pub(super) fn launch_next(&mut self) {
+        for _ in 0..FORKS_A_TURN {
+            if !self.can_launch() {
+                return;
+            }
+            if let Some(order) = self.launches.pop_front() {
+                let entry = launch::launch(order, self.soft_open_files);
+                self.insert(entry);
+            }
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let serial = self.table.insert(entry);
+        if let Err(error) = self.watch(serial) {
+            // Nobody would see its end. Nothing of it has run long enough to be missed.
+            self.give_up(serial, error.raw_os_error().unwrap_or(libc::EIO));
+        }
+        self.has_news(serial);
+    }
+
+    fn watch(&mut self, serial: Serial) -> std::io::Result<()> {
+        let Some(entry) = self.table.get(serial) else { return Ok(()) };
+        if let Some(fds) = &entry.fds {
+            self.poller.add(&fds.pidfd, Source::Process(serial), Interest::READ)?;
+        }
+        if let Progress::Starting { report, .. } = &entry.progress {
+            self.poller.add(report, Source::Outcome(serial), Interest::READ)?;
+            self.in_flight += 1;
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, serial: Serial, errno: i32) {
+        let Some(entry) = self.table.get_mut(serial) else { return };
+        if let Some(fds) = entry.fds.take() {
+            self.poller.remove(&fds.pidfd);
+            child_setup::give_up(entry.pid);
+        }
+        let failure = launch::failed(entry.run, Vec::new(), LaunchStage::Prepare, errno);
+        entry.progress = failure.progress;
+    }
+
+    /// The pipe of a launch says something.
+    pub(super) fn launch_told(&mut self, serial: Serial) {
+        let Some(entry) = self.table.get_mut(serial) else { return };
+        let Progress::Starting { report, paths } = &entry.progress else { return };
+        let progress = match child_setup::outcome(report) {
+            Outcome::Pending => return,
+            Outcome::Execed => Progress::Running,
+            Outcome::Failed(failure) => Progress::Failing(paths.failed(failure)),
+        };
+        self.poller.remove(report);
+        entry.progress = progress;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.has_news(serial);
+    }
+
+    /// A pidfd says that its process has ended.
+    pub(super) fn process_ended(&mut self, serial: Serial) {
+        // How the launch went comes first, and is known now.
+        self.launch_told(serial);
+        let Some(entry) = self.table.get_mut(serial) else { return };
+        let Some(fds) = &entry.fds else { return };
+        let exit = match pidfd::peek(&fds.pidfd) {
+            Ok(None) => return,
+            Ok(Some(exit)) => exit,
+            Err(_) => Exit::Unknown,
+        };
+        self.poller.remove(&fds.pidfd);
+        match &entry.progress {
+            Progress::Failing(failure) => {
+                entry.progress = Progress::Failed(failure.clone());
+                // A launch that came to nothing pins nothing.
+                let _ = pidfd::reap(&fds.pidfd);
+                entry.fds = None;
+            }
+            Progress::Starting { .. } | Progress::Running => entry.progress = Progress::Exited(exit),
+            Progress::Failed(_) | Progress::Exited(_) => {}
+        }
+        if entry.released {
+            self.forget(serial);
+        } else {
+            self.has_news(serial);
+        }
+    }
+
+    /// The supervisor needs this run no longer.
+    pub(super) fn release(&mut self, run: RunId) {
+        self.launches.retain(|waiting| waiting.run != run);
+        let Some(serial) = self.table.find(run) else { return };
+        let Some(entry) = self.table.get_mut(serial) else { return };
+        match entry.progress {
+            Progress::Exited(_) | Progress::Failed(_) => self.forget(serial),
+            Progress::Starting { .. } | Progress::Failing(_) | Progress::Running => entry.released = true,
+        }
+    }
+
+    fn forget(&mut self, serial: Serial) {
+        let Some(entry) = self.table.remove(serial) else { return };
+        if let Some(fds) = &entry.fds {
+            self.poller.remove(&fds.pidfd);
+            // ECHILD: somebody else has reaped it, which is what is wanted.
+            let _ = pidfd::reap(&fds.pidfd);
+        }
+    }
+
+    /// Puts a run into the outbox, once.
+    fn has_news(&mut self, serial: Serial) {
+        if self.outbox.table_due() || self.supervisor.is_none() {
+            return;
+        }
+        if let Some(entry) = self.table.get_mut(serial)
+            && !entry.queued
+            && !entry.released
+        {
+            entry.queued = true;
+            self.outbox.add_run(serial);
+        }
+    }
+}

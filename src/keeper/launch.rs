@@ -1,0 +1,90 @@
+//! One launch: pipes, fork, and the entry that comes of it. Never waits: what the child does until exec is told later.
+
+use super::link::{Identity, LaunchOrder, Output, ProcessFds, Stage};
+use super::table::{Entry, Paths, Progress};
+use crate::linux::child_setup::{self, Failure, Rights, Setup};
+use crate::model::{LaunchStage, RunId};
+use rustix::fs::{Gid, Uid};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A pipe for output.
+struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+/// Starts what the order says. A failure is an entry too: it must be told, over a take-over if need be.
+pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>) -> Entry {
+    match try_launch(&order, soft_open_files) {
+        Ok((pid, report, fds)) => {
+            let paths = Paths::of(&mut order);
+            Entry::new(order.run, order.tag, pid, Progress::Starting { report, paths }, Some(fds))
+        }
+        Err(failure) => failed(order.run, order.tag, failure.stage, failure.errno),
+    }
+}
+
+/// The entry of a launch that did not even get a process.
+pub(super) fn failed(run: RunId, tag: Vec<u8>, stage: LaunchStage, errno: i32) -> Entry {
+    let failure = Stage::Failed { stage, errno, path: None };
+    Entry::new(run, tag, 0, Progress::Failed(failure), None)
+}
+
+fn try_launch(
+    order: &LaunchOrder,
+    soft_open_files: Option<u64>,
+) -> Result<(u32, OwnedFd, ProcessFds), Failure> {
+    let identity = order.identity.as_ref().filter(|identity| !is_already(identity));
+    let prepare = |error: io::Error| Failure {
+        stage: LaunchStage::Prepare,
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+        candidate: 0,
+    };
+    let stdout = pipe_for(identity).map_err(prepare)?;
+    let stderr = match order.output {
+        Output::Merged => None,
+        Output::Apart => Some(pipe_for(identity).map_err(prepare)?),
+    };
+    let error_end = stderr.as_ref().unwrap_or(&stdout).write.as_fd();
+    let spawned = child_setup::spawn(&Setup {
+        argv: &order.argv,
+        candidates: &order.candidates,
+        environment: &order.environment,
+        directory: Some(&order.directory),
+        rights: identity.map(|identity| Rights {
+            uid: identity.uid,
+            gid: identity.gid,
+            groups: &identity.groups,
+        }),
+        umask: Some(order.umask),
+        rlimits: &order.rlimits,
+        soft_open_files,
+        nice: order.nice,
+        oom_score_adj: order.oom_score_adj,
+        cgroup: order.cgroup.as_deref(),
+        stdin: Some(order.stdin.as_deref().unwrap_or(c"/dev/null")),
+        output: Some((stdout.write.as_fd(), error_end)),
+        handed: None,
+    })?;
+    let fds = ProcessFds { pidfd: spawned.pidfd, stdout: stdout.read, stderr: stderr.map(|pipe| pipe.read) };
+    Ok((spawned.pid, spawned.report, fds))
+}
+
+/// Without root's rights the only user that one can become is the one that one is.
+fn is_already(identity: &Identity) -> bool {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    !uid.is_root() && (uid.as_raw(), gid.as_raw()) == (identity.uid, identity.gid)
+}
+
+/// A pipe that belongs to the program's user: else it could not open /dev/stdout.
+fn pipe_for(identity: Option<&Identity>) -> io::Result<Pipe> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    if let Some(identity) = identity {
+        let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+        // Where this fails (a user namespace without that id) the identity step fails too, and says so.
+        let _ = rustix::fs::fchown(&write, Some(uid), Some(gid));
+    }
+    Ok(Pipe { read, write })
+}

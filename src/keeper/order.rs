@@ -1,0 +1,106 @@
+//! What the supervisor can order. Plain data; `frames` turns it into bytes.
+
+use crate::model::{Rlimit, RunId};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// The longest [`LaunchOrder::tag`], in bytes.
+pub const MAX_TAG: usize = 16 * 1024;
+
+/// How many descriptors can be held by name at once.
+pub const MAX_HELD: usize = 64;
+
+/// An order to the keeper. Orders are carried out in the order in which they were sent.
+#[derive(Debug)]
+pub enum Order {
+    /// Take the runtime folder's lock and write the pid file. Answered by `Claimed` or `ClaimRefused`.
+    Claim {
+        /// The folder; it exists. The lock is its file `lock`.
+        runtime_dir: PathBuf,
+        /// Where the keeper's pid is written; its folder exists.
+        pid_file: PathBuf,
+    },
+    /// Start a process. Answered by reports about its run.
+    Launch(Box<LaunchOrder>),
+    /// Forget a run: reap the pinned zombie, close the pipes. A run that lives is let go: it is reaped when it
+    /// ends, and nothing more is told of it. Unknown runs are ignored.
+    Release {
+        /// Which.
+        run: RunId,
+    },
+    /// Keep this descriptor over the supervisor's death; replaces one of the same name.
+    Hold {
+        /// What to call it, at most 255 bytes.
+        name: String,
+        /// The descriptor; the keeper gets a duplicate.
+        fd: OwnedFd,
+    },
+    /// Close the descriptor of that name.
+    Unhold {
+        /// Which.
+        name: String,
+    },
+    /// The supervisor has taken over and works.
+    Ready,
+    /// Answers `Ping`.
+    Pong,
+    /// The supervisor ends on purpose, and the keeper with it. Programs that were not released are left alone.
+    Goodbye {
+        /// The keeper's exit code.
+        code: u8,
+    },
+}
+
+/// Everything that a launch needs, complete: the keeper looks nothing up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchOrder {
+    /// The new run.
+    pub run: RunId,
+    /// Opaque to the keeper, at most [`MAX_TAG`] bytes; comes back in each report of the run.
+    pub tag: Vec<u8>,
+    /// The arguments, `argv[0]` first.
+    pub argv: Vec<CString>,
+    /// Paths to try in turn, as execvp(3) does with PATH. A path without a leading slash counts from `directory`.
+    pub candidates: Vec<CString>,
+    /// The whole environment, `NAME=value` each.
+    pub environment: Vec<CString>,
+    /// The working folder.
+    pub directory: CString,
+    /// Whose rights to take on; `None` = the keeper's own.
+    pub identity: Option<Identity>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Resource limits, soft and hard alike.
+    pub rlimits: Vec<Rlimit>,
+    /// -20 to 19; `None` = as the keeper.
+    pub nice: Option<i32>,
+    /// -1000 to 1000; `None` = as the keeper.
+    pub oom_score_adj: Option<i32>,
+    /// Folder of an existing cgroup (version 2) to join. A failure to join it is not fatal.
+    pub cgroup: Option<CString>,
+    /// A file to read as standard input; `None` = /dev/null. Opened with the program's rights.
+    pub stdin: Option<CString>,
+    /// Where standard output and error go.
+    pub output: Output,
+}
+
+/// Numeric rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Pipes for the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// One for standard output and error.
+    Merged,
+    /// One each.
+    Apart,
+}

@@ -1,0 +1,215 @@
+//! [`Order`] to packet and back. A launch's bulk travels beside the packet, in a sealed memory file; its run and tag
+//! stand in the packet itself, so that even a launch whose file was lost can be answered.
+
+use super::link::{Identity, LaunchOrder, MAX_TAG, Order, Output};
+use super::wire::{Garbled, Reader, Writer};
+use crate::linux::memfd;
+use crate::linux::packet::Packet;
+use crate::model::{Rlimit, RlimitKind, RunId};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// The longest launch, in bytes. execve(2) itself takes at most 6 MiB of arguments and environment.
+pub(super) const MAX_LAUNCH: usize = 8 * 1024 * 1024;
+
+/// The longest name of a held descriptor, in bytes.
+const MAX_NAME: usize = 255;
+
+/// An order as it arrives.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    /// Any but a launch.
+    Order(Order),
+    /// A launch whose memory file could be read.
+    Launch(Box<LaunchOrder>),
+    /// A launch whose memory file is lost (no descriptor was free) or is not one of ours.
+    LostLaunch {
+        /// Which run.
+        run: RunId,
+        /// Its tag.
+        tag: Vec<u8>,
+        /// Why.
+        errno: i32,
+    },
+}
+
+/// The bytes of an order, and the descriptor that goes with them.
+pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut out = Writer::default();
+    let mut beside = None;
+    match order {
+        Order::Claim { runtime_dir, pid_file } => {
+            out.u8(1);
+            out.bytes(runtime_dir.as_os_str().as_bytes());
+            out.bytes(pid_file.as_os_str().as_bytes());
+        }
+        Order::Launch(launch) => {
+            out.u8(2);
+            out.u128(launch.run.bits());
+            out.bytes(&launch.tag);
+            beside = Some(memfd::sealed("sppm-launch", &encode_launch(launch))?);
+        }
+        Order::Release { run } => {
+            out.u8(3);
+            out.u128(run.bits());
+        }
+        Order::Hold { name, fd } => {
+            out.u8(4);
+            out.bytes(name.as_bytes());
+            beside = Some(fd.try_clone()?);
+        }
+        Order::Unhold { name } => {
+            out.u8(5);
+            out.bytes(name.as_bytes());
+        }
+        Order::Ready => out.u8(6),
+        Order::Pong => out.u8(7),
+        Order::Goodbye { code } => {
+            out.u8(8);
+            out.u8(*code);
+        }
+    }
+    Ok((out.into_bytes(), beside))
+}
+
+/// Reads an order. Descriptors that do not belong to it are closed.
+pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
+    let mut input = Reader::new(&packet.bytes);
+    let mut fds = packet.fds.into_iter();
+    let order = match input.u8()? {
+        1 => Order::Claim { runtime_dir: path(&mut input)?, pid_file: path(&mut input)? },
+        2 => {
+            let run = RunId::from_bits(input.u128()?);
+            let tag = input.bytes()?.to_vec();
+            input.end()?;
+            if tag.len() > MAX_TAG {
+                return Err(Garbled);
+            }
+            return Ok(decode_launch_file(run, tag, fds.next(), packet.cut));
+        }
+        3 => Order::Release { run: RunId::from_bits(input.u128()?) },
+        4 => Order::Hold { name: name(&mut input)?, fd: fds.next().ok_or(Garbled)? },
+        5 => Order::Unhold { name: name(&mut input)? },
+        6 => Order::Ready,
+        7 => Order::Pong,
+        8 => Order::Goodbye { code: input.u8()? },
+        0 | 9.. => return Err(Garbled),
+    };
+    input.end()?;
+    if packet.cut { Err(Garbled) } else { Ok(Arrived::Order(order)) }
+}
+
+fn path(input: &mut Reader<'_>) -> Result<PathBuf, Garbled> {
+    let text: OsString = OsStringExt::from_vec(input.c_string()?.into_bytes());
+    if text.is_empty() { Err(Garbled) } else { Ok(text.into()) }
+}
+
+fn name(input: &mut Reader<'_>) -> Result<String, Garbled> {
+    input.text().ok().filter(|name| name.len() <= MAX_NAME).ok_or(Garbled)
+}
+
+fn decode_launch_file(run: RunId, tag: Vec<u8>, file: Option<OwnedFd>, cut: bool) -> Arrived {
+    let Some(file) = file else {
+        let errno = if cut { libc::EMFILE } else { libc::EBADMSG };
+        return Arrived::LostLaunch { run, tag, errno };
+    };
+    let bytes = match memfd::read_sealed(&file, MAX_LAUNCH) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            return Arrived::LostLaunch { run, tag, errno: error.raw_os_error().unwrap_or(libc::EIO) };
+        }
+    };
+    match decode_launch(run, tag.clone(), &bytes) {
+        Ok(launch) => Arrived::Launch(Box::new(launch)),
+        Err(Garbled) => Arrived::LostLaunch { run, tag, errno: libc::EBADMSG },
+    }
+}
+
+fn encode_launch(launch: &LaunchOrder) -> Vec<u8> {
+    // Run and tag are in the packet. Destructured in full: a new field must be sent to be compiled.
+    let LaunchOrder {
+        run: _,
+        tag: _,
+        argv,
+        candidates,
+        environment,
+        directory,
+        identity,
+        umask,
+        rlimits,
+        nice,
+        oom_score_adj,
+        cgroup,
+        stdin,
+        output,
+    } = launch;
+    let mut out = Writer::default();
+    for texts in [argv, candidates, environment] {
+        out.list(texts, |out, text| out.bytes(text.as_bytes()));
+    }
+    out.bytes(directory.as_bytes());
+    out.option(identity.as_ref(), |out, identity| {
+        out.u32(identity.uid);
+        out.u32(identity.gid);
+        out.list(&identity.groups, |out, group| out.u32(*group));
+    });
+    out.u32(*umask);
+    out.list(rlimits, |out, limit| {
+        out.u8(match limit.kind {
+            RlimitKind::OpenFiles => 0,
+            RlimitKind::Processes => 1,
+            RlimitKind::Core => 2,
+        });
+        out.option(limit.value, Writer::u64);
+    });
+    out.option(*nice, Writer::i32);
+    out.option(*oom_score_adj, Writer::i32);
+    out.option(cgroup.as_ref(), |out, path| out.bytes(path.as_bytes()));
+    out.option(stdin.as_ref(), |out, path| out.bytes(path.as_bytes()));
+    out.u8(match output {
+        Output::Merged => 0,
+        Output::Apart => 1,
+    });
+    out.into_bytes()
+}
+
+fn decode_launch(run: RunId, tag: Vec<u8>, bytes: &[u8]) -> Result<LaunchOrder, Garbled> {
+    let mut input = Reader::new(bytes);
+    let launch = LaunchOrder {
+        run,
+        tag,
+        argv: input.list(Reader::c_string)?,
+        candidates: input.list(Reader::c_string)?,
+        environment: input.list(Reader::c_string)?,
+        directory: input.c_string()?,
+        identity: input.option(|input| {
+            Ok(Identity { uid: input.u32()?, gid: input.u32()?, groups: input.list(Reader::u32)? })
+        })?,
+        umask: input.u32()?,
+        rlimits: input.list(rlimit)?,
+        nice: input.option(Reader::i32)?,
+        oom_score_adj: input.option(Reader::i32)?,
+        cgroup: input.option(Reader::c_string)?,
+        stdin: input.option(Reader::c_string)?,
+        output: match input.u8()? {
+            0 => Output::Merged,
+            1 => Output::Apart,
+            2.. => return Err(Garbled),
+        },
+    };
+    input.end()?;
+    if launch.argv.is_empty() || launch.candidates.is_empty() { Err(Garbled) } else { Ok(launch) }
+}
+
+fn rlimit(input: &mut Reader<'_>) -> Result<Rlimit, Garbled> {
+    let kind = match input.u8()? {
+        0 => RlimitKind::OpenFiles,
+        1 => RlimitKind::Processes,
+        2 => RlimitKind::Core,
+        3.. => return Err(Garbled),
+    };
+    Ok(Rlimit { kind, value: input.option(Reader::u64)? })
+}

@@ -1,0 +1,41 @@
+//! Descriptors that arrive by number, over an exec.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+static TAKEN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Takes ownership of a descriptor that this process was started with, and makes it close-on-exec. Each number above
+/// 2 can be taken once; call it before anything else opens files, else the number may be somebody else's.
+///
+/// # Errors
+/// EBADF: there is no such descriptor, or it was taken before.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    let bad = || io::Error::from_raw_os_error(libc::EBADF);
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if number <= 2 || taken.contains(&number) {
+        return Err(bad());
+    }
+    // SAFETY: fcntl(2) with F_SETFD takes numbers only; a number that is no descriptor gives EBADF.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(bad());
+    }
+    taken.insert(number);
+    // SAFETY: the descriptor is open (just seen), and nobody else in this process owns it: it came over exec, and is
+    // given out once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_cannot_be_taken() {
+        for number in [-1, 0, 2, 1_000_000] {
+            assert!(inherited(number).is_err());
+        }
+    }
+}

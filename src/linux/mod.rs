@@ -1,0 +1,23 @@
+//! System calls and nothing else: each file is one subject of the kernel, made safe and typed.
+//!
+//! In: descriptors, pids, paths. Out: values, `io::Error`s with the kernel's errno. `unsafe` lives in [`child_setup`] and in
+//! single-call wrappers where neither nix nor rustix has the call.
+//!
+//! Never add here: decisions (who is killed, what is retried), configuration, logging.
+
+pub mod cgroup;
+pub mod child_setup;
+pub mod clock;
+pub mod exec_error;
+pub mod fds;
+mod launch;
+pub mod limits;
+pub mod memfd;
+pub mod packet;
+pub mod peer;
+pub mod pidfd;
+pub mod ports;
+pub mod proc;
+pub mod signals;
+pub mod tree;
+pub mod users;

@@ -1,0 +1,130 @@
+//! Output of programs: pipes in, files out, on one thread with one epoll.
+//!
+//! In: pipes with their sinks, orders (respec, drain, detach, reopen, follow). Out: files, [`LogEvent`]s, lines for
+//! followers. The pump never waits for anything but its epoll: a full disk, a slow terminal or a slow follower costs
+//! that one sink or follower bytes or lines (counted and said), never time of the others.
+//!
+//! Never add here: decisions (restart, order, policy), or anything that blocks on what another process does.
+
+mod follow;
+mod line;
+mod logfile;
+mod pump;
+mod rotate;
+mod settings;
+mod sink;
+mod sinks;
+mod standard;
+pub mod tail;
+#[cfg(test)]
+mod tests;
+
+pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
+
+use crate::model::{InstanceLabel, LogStream, RunId};
+use pump::{Order, Pump};
+use rustix::event::EventfdFlags;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+
+/// The handle of the log pump. Cheap to clone; every method returns at once.
+#[derive(Clone)]
+pub struct Logger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    orders: mpsc::Sender<Order>,
+    wake: Arc<OwnedFd>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Logger {
+    /// Starts the pump's thread. `on_event` runs on that thread and must not block.
+    ///
+    /// # Errors
+    /// No descriptors or no thread to be had.
+    pub fn start(on_event: impl Fn(LogEvent) + Send + 'static) -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let pump = Pump::new(inbox, Arc::clone(&wake), Box::new(on_event))?;
+        let thread = std::thread::Builder::new().name("logger".into()).spawn(move || pump.run())?;
+        let shared = Shared { orders, wake, thread: Mutex::new(Some(thread)) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Begins to read `pipe` (its read end; it is made non-blocking) into `sink`. A pipe that the run already has
+    /// for this stream is closed.
+    pub fn attach(
+        &self,
+        run: RunId,
+        label: InstanceLabel,
+        stream: LogStream,
+        pipe: OwnedFd,
+        sink: SinkSettings,
+    ) {
+        self.shared.order(Order::Attach { run, label, stream, pipe, sink });
+    }
+
+    /// Sends the run's output elsewhere from now on. Unknown runs are ignored.
+    pub fn respec(&self, run: RunId, stream: LogStream, sink: SinkSettings) {
+        self.shared.order(Order::Respec { run, stream, sink });
+    }
+
+    /// The run's main process has ended: [`LogEvent::Drained`] comes when all that its pipes hold has been written,
+    /// after a second at most. What a descendant writes later is still read, until [`Logger::detach`].
+    pub fn drain(&self, run: RunId) {
+        self.shared.order(Order::Drain { run });
+    }
+
+    /// Closes what is left of the run's pipes (after a last look).
+    pub fn detach(&self, run: RunId) {
+        self.shared.order(Order::Detach { run });
+    }
+
+    /// Opens every log file anew (SIGUSR1), for tools that move them away.
+    pub fn reopen(&self) {
+        self.shared.order(Order::Reopen);
+    }
+
+    /// Gives `sink` the last lines of each source's history, then (with `keep_following`) every new line, each
+    /// exactly once, over rotations and restarts of the program. Without, [`FollowItem::End`] comes last. History is
+    /// bounded by a million lines and 16 MiB per source (64 MiB together).
+    pub fn follow(
+        &self,
+        sources: Vec<FollowSource>,
+        last_lines: usize,
+        sink: Box<dyn FollowSink>,
+        keep_following: bool,
+    ) {
+        self.shared.order(Order::Follow { sources, last_lines, sink, keep_following });
+    }
+
+    /// Ends the pump and waits for it: every byte that was read has been written. Pipes are closed on our side
+    /// only; whoever holds them too (the keeper) loses nothing. Not to be called from `on_event`.
+    pub fn stop(&self) {
+        self.shared.order(Order::Stop);
+        let thread = self.shared.thread.lock().ok().and_then(|mut thread| thread.take());
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// The eventfd cannot fail but by being full (2^64 - 2 wake-ups unread), which wakes as well.
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Drop for Shared {
+    /// Asks the thread to end but does not wait: the owner may be that very thread's callback.
+    fn drop(&mut self) {
+        self.order(Order::Stop);
+    }
+}
