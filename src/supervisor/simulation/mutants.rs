@@ -5,7 +5,7 @@ use super::{run, story};
 use crate::supervisor::mutant::{Mutant, activate};
 
 /// Each mutant is found within so many seeds.
-const WITHIN: u64 = 1500;
+const WITHIN: u64 = 5000;
 
 const MUTANTS: [(Mutant, Law); 24] = [
     (Mutant::SecondLaunch, Law::OneRun),
