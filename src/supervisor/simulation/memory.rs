@@ -124,8 +124,9 @@ impl Sim {
     /// What is not wanted any more has no history.
     pub(super) fn forget_unwanted(&mut self) {
         let plan = self.core.plan().map(|(_, plan)| std::sync::Arc::clone(plan));
-        let wishes = self.watch.wishes.clone();
+        let wishes = std::mem::take(&mut self.watch.wishes);
         self.watch.retain(|slot| wishes.wants(plan.as_deref(), slot));
+        self.watch.wishes = wishes;
         let known = |slot: &Slot| self.core.instance(slot).is_some();
         self.watch.failed.retain(known);
     }
