@@ -3,8 +3,9 @@
 
 use super::options::Mode;
 use rustix::fs::{Mode as FileMode, OFlags};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,8 +109,8 @@ impl Drop for Entry {
 }
 
 fn write(items: &Receiver<Item>, path: &Path, to_stderr: bool, dropped: &AtomicU64) {
-    let mut file = open(path);
-    let mut size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+    let mut file: Option<File> = None;
+    let mut size = 0;
     for item in items {
         let line = match item {
             Item::Line(line) => line,
@@ -125,10 +126,12 @@ fn write(items: &Receiver<Item>, path: &Path, to_stderr: bool, dropped: &AtomicU
                 // A terminal that is gone is no reason to end.
                 let _ = io::stderr().write_all(text);
             }
+            if !file.as_ref().is_some_and(|file| is_at(file, path)) {
+                (file, size) = open(path);
+            }
             if size > MAX_SIZE {
                 let _ = std::fs::rename(path, path.with_extension("log.1"));
-                file = open(path);
-                size = 0;
+                (file, size) = open(path);
             }
             if let Some(file) = &mut file {
                 size += text.len() as u64;
@@ -139,12 +142,67 @@ fn write(items: &Receiver<Item>, path: &Path, to_stderr: bool, dropped: &AtomicU
     }
 }
 
-fn open(path: &Path) -> Option<File> {
+/// Whether the log is still this file: logrotate and people move and delete it. One look per line is cheap here.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |open: Metadata, named: Metadata| (open.dev(), open.ino()) == (named.dev(), named.ino());
+    file.metadata().is_ok_and(|open| path.symlink_metadata().is_ok_and(|named| same(open, named)))
+}
+
+/// The log, where it can be had, and its size.
+fn open(path: &Path) -> (Option<File>, u64) {
     let flags = OFlags::WRONLY
         | OFlags::APPEND
         | OFlags::CREATE
         | OFlags::NOFOLLOW
         | OFlags::CLOEXEC
         | OFlags::NONBLOCK;
-    rustix::fs::open(path, flags, FileMode::RUSR | FileMode::WUSR | FileMode::RGRP).ok().map(File::from)
+    let mode = FileMode::RUSR | FileMode::WUSR | FileMode::RGRP;
+    let file = rustix::fs::open(path, flags, mode).ok().map(File::from);
+    let size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+    (file, size)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// Writes lines to `path` as the thread does; `between` runs after each.
+    fn log(path: &Path, lines: &[&str], between: impl Fn(usize)) {
+        let (items, queue) = mpsc::sync_channel(8);
+        std::thread::scope(|scope| {
+            scope.spawn(move || write(&queue, path, false, &AtomicU64::new(0)));
+            for (index, line) in lines.iter().enumerate() {
+                items.send(Item::Line(line.as_bytes().to_vec())).unwrap();
+                let (done, wait) = mpsc::sync_channel(1);
+                items.send(Item::Flush(done)).unwrap();
+                wait.recv().unwrap();
+                between(index);
+            }
+            drop(items);
+        });
+    }
+
+    #[test]
+    fn a_log_that_was_moved_or_deleted_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("sppm.log"), folder.path().join("old"));
+        log(&path, &["one\n", "two\n", "three\n"], |index| match index {
+            0 => std::fs::rename(&path, &moved).unwrap(),
+            1 => std::fs::remove_file(&path).unwrap(),
+            _ => (),
+        });
+        assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
+    }
+
+    #[test]
+    fn a_large_log_is_set_aside_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sppm.log");
+        File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
+        log(&path, &["one\n", "two\n"], |_| ());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        assert_eq!(path.with_extension("log.1").metadata().unwrap().len(), MAX_SIZE + 1);
+    }
 }
