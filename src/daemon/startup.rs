@@ -96,7 +96,8 @@ fn build(
         pending: VecDeque::new(),
         finished: None,
     };
-    let table = take_table(&mut inherited, &recorded, &core, &mut world, &inbox);
+    let table =
+        take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
@@ -161,12 +162,13 @@ fn start_logger(inbox: &Inbox) -> Result<Logger, StartError> {
 fn take_table(
     inherited: &mut Inheritance,
     recorded: &[(Slot, Instance)],
+    (keeper, cgroups): (u32, Option<&Cgroups>),
     core: &Supervisor,
     world: &mut World,
     inbox: &Inbox,
 ) -> Vec<TableEntry> {
     let mut table = take_processes(inherited, core, &world.logger, &mut world.processes, &world.keeper);
-    table.extend(adopt::find_foreign(recorded, &mut world.processes, &world.logger, inbox));
+    table.extend(adopt::find_foreign(recorded, keeper, cgroups, &mut world.processes, &world.logger, inbox));
     table
 }
 

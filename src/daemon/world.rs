@@ -2,7 +2,7 @@
 
 use super::launcher::{Launcher, Preparation};
 use super::notices;
-use super::processes::Process;
+use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
@@ -186,7 +186,7 @@ impl World {
         self.trees.forget(run);
         self.logger.detach(run);
         let Some(process) = self.processes.remove(&run) else { return };
-        if process.kept {
+        if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.
             let _ = self.keeper.send(&Order::Release { run });
         }
