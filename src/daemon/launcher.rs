@@ -132,7 +132,7 @@ fn identity(user: ResolvedUser) -> Identity {
     Identity { uid: user.uid, gid: user.gid, groups: user.groups }
 }
 
-fn c_string(text: String) -> Result<CString, LaunchFailure> {
+fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, LaunchFailure> {
     CString::new(text).map_err(|error| LaunchFailure {
         stage: LaunchStage::Prepare,
         errno: 0,
@@ -141,7 +141,7 @@ fn c_string(text: String) -> Result<CString, LaunchFailure> {
 }
 
 fn c_path(path: &Path) -> Result<CString, LaunchFailure> {
-    c_string(path.as_os_str().as_bytes().iter().map(|&byte| char::from(byte)).collect())
+    c_string(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]
