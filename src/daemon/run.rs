@@ -285,7 +285,7 @@ impl Daemon {
     /// The orderly end: everything has stopped, and nothing is left behind but logs and state.
     fn finish(mut self, code: u8) -> u8 {
         tracing::info!(code, "everything has stopped; this is the end");
-        self.waiters.look(&self.core, clock::now());
+        self.waiters.look_now(&self.core, clock::now());
         self.world.logger.stop();
         self.world.wishes.finish();
         if let Some(server) = self.server.take() {
