@@ -115,8 +115,10 @@ impl Daemon {
     fn author(&self, peer: Peer) -> Author {
         let who = match peer.uid {
             0 => "root".to_owned(),
-            uid if uid == self.own_user.0 => self.own_user.1.clone(),
-            uid => format!("uid {uid}"),
+            uid => {
+                let own = self.own_user.1.get().filter(|_| uid == self.own_user.0);
+                own.cloned().unwrap_or_else(|| format!("uid {uid}"))
+            }
         };
         Author { who, at: wall::now() }
     }

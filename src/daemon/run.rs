@@ -20,10 +20,10 @@ use crate::control::wire::ErrorDto;
 use crate::keeper::link::{Order, Report, SignalOrigin};
 use crate::linux::clock;
 use crate::logs::{LogEvent, SinkTarget};
-use crate::model::{Generation, Moment, Signal};
+use crate::model::{ApiSettings, Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// So many messages are taken before the core acts, so that a flood of one kind does not starve its deadlines.
@@ -46,7 +46,9 @@ pub(super) struct Daemon {
     pub(super) keeper_pid: u32,
     pub(super) started_at: Moment,
     /// The user that we run as, for messages about who asked.
-    pub(super) own_user: (u32, String),
+    pub(super) own_user: (u32, Arc<OnceLock<String>>),
+    /// What the control socket was opened with.
+    pub(super) api: ApiSettings,
     /// Edited keys that need a restart of sppm.
     pub(super) needs_restart: Vec<String>,
     /// Sinks that do not work now.
@@ -247,7 +249,7 @@ impl Daemon {
             tracing::error!(%error, "cannot keep the accepted configuration: a take-over would read the file again");
         }
         tracing::info!(%generation, "the configuration has changed and is applied ({})", describe(purpose));
-        self.needs_restart = startup::needs_restart(&self.places, &plan);
+        self.needs_restart = startup::needs_restart(&self.places, &self.api, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
         self.plans_are_stale = true;
