@@ -160,7 +160,8 @@ fn unit_is_valid(root: &Path) {
     let here = text.replace("=/usr/bin/sppm", &format!("={}/usr/bin/sppm", root.display()));
     let unit = root.join("sppm.service");
     fs::write(&unit, here).unwrap();
-    let answer = finish(tool(analyze.to_str().unwrap(), &["verify", "--man=no", unit.to_str().unwrap()]), LONG);
+    let answer =
+        finish(tool(analyze.to_str().unwrap(), &["verify", "--man=no", unit.to_str().unwrap()]), LONG);
     let complaints: Vec<&str> = answer.stderr.lines().filter(|line| line.contains("sppm.service")).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
