@@ -230,6 +230,20 @@ fn root_refuses_a_file_that_others_can_write() {
     rig.shutdown();
 }
 
+/// Who can write there could hand a supervisor another socket and another plan.
+fn a_runtime_folder_of_everybody_is_refused(who: Who) {
+    let rig = Rig::of(who);
+    rig.save(&two(&rig));
+    rig.folder_named("r");
+    rig.chmod("r", 0o777);
+    rig.sppm(&["start"]).expect_code(1).expect_text("supervisor.runtime_dir").expect_text("everybody");
+    assert!(rig.processes().is_empty());
+    rig.chmod("r", 0o755);
+    rig.start();
+    rig.shutdown();
+}
+as_everyone!(a_runtime_folder_of_everybody_is_refused);
+
 /// A cold start with an invalid file ends with 78 and leaves nothing; a running supervisor outlives it and its own death.
 #[test]
 fn an_invalid_file_survives_even_the_supervisors_death() {

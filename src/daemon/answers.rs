@@ -4,11 +4,11 @@ use super::catalogue::{self, Unknown};
 use super::inbox::Purpose;
 use super::run::Daemon;
 use super::wall::{self, Wall};
-use super::{follow, status};
+use super::{budget, follow, status};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply};
 use crate::control::wire::{AcceptedDto, ErrorDto, ErrorKind, ScaleTo, StatusDto, SupervisorDto};
 use crate::journal::{Entry, Kind};
-use crate::linux::clock;
+use crate::linux::{clock, limits};
 use crate::model::{ProgramName, Slot};
 use crate::supervisor::{self, Author, Refused, Request, Target};
 use std::collections::BTreeSet;
@@ -249,6 +249,7 @@ impl Daemon {
             let keys = self.needs_restart.join(", ");
             notes.push(format!("{keys}: the edit needs a restart of sppm"));
         }
+        notes.extend(self.core.plan().and_then(|(_, plan)| budget::warning(plan, limits::open_files())));
         notes.extend(self.log_troubles.values().cloned());
         notes
     }

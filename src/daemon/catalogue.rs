@@ -24,13 +24,14 @@ pub(super) fn resolve(core: &Supervisor, patterns: &[String]) -> Result<Vec<Targ
     // An instance of a program that is named as a whole says nothing more.
     let whole: BTreeSet<ProgramName> = targets
         .iter()
-        .filter_map(|target| matches!(target, Target::Program(_)).then(|| target.program().clone()))
+        .filter(|target| matches!(target, Target::Program(_)))
+        .map(|target| target.program().clone())
         .collect();
     let covered = |target: &Target| matches!(target, Target::Instance(slot) if whole.contains(&slot.program));
     Ok(targets.into_iter().filter(|target| !covered(target)).collect())
 }
 
-/// Every name that there is: planned, still running, or switched off.
+/// Every name that there is: planned, or still running.
 pub(super) fn programs(core: &Supervisor) -> BTreeSet<ProgramName> {
     let planned = core.plan().into_iter().flat_map(|(_, plan)| plan.programs.keys().cloned());
     planned.chain(core.instances().map(|(slot, _)| slot.program)).collect()

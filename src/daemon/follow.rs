@@ -4,7 +4,7 @@ use super::processes::log_paths;
 use super::tag::Owner;
 use crate::control::request::{Feed, NotFed, Reply};
 use crate::control::wire::LogItem;
-use crate::logs::{FollowItem, FollowSource, FollowVerdict, Logger};
+use crate::logs::{FollowItem, FollowSink, FollowSource, FollowVerdict, Logger};
 use crate::model::{InstanceLabel, LogStream, Slot};
 use crate::supervisor::{Supervisor, Target};
 
@@ -26,7 +26,20 @@ pub(super) fn feed(
         return;
     }
     let lines = lines.map_or(ALL_LINES, |lines| lines as usize);
-    logger.follow(sources, lines, Box::new(move |item| offer(&feed, item)), follow);
+    logger.follow(sources, lines, Box::new(Reader(feed)), follow);
+}
+
+/// Whoever reads the feed, as the log pump sees them.
+struct Reader(Feed);
+
+impl FollowSink for Reader {
+    fn offer(&mut self, item: &FollowItem) -> FollowVerdict {
+        offer(&self.0, item)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_gone()
+    }
 }
 
 fn offer(feed: &Feed, item: &FollowItem) -> FollowVerdict {

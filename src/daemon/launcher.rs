@@ -78,7 +78,10 @@ impl Bench {
         {
             *first = fill(argv0);
         }
-        owner.cgroup = self.cgroup(&owner, run);
+        // A stop command lives in the cgroup of the run that it serves, and ends with it at the latest.
+        if instead.is_none() {
+            owner.cgroup = self.cgroup(&owner, run);
+        }
         Ok(LaunchOrder {
             run,
             tag: owner.encode(),

@@ -10,6 +10,7 @@ mod adopt;
 mod answers;
 mod background;
 mod begin;
+mod budget;
 mod catalogue;
 mod changes;
 mod environment;

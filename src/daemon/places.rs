@@ -1,11 +1,12 @@
 //! The supervisor's own files: where they are, making them, and removing them at an orderly end.
 
 use crate::config::folders;
+use crate::files::{TrustPolicy, check_folder, make_folder};
 use crate::model::{Folders, Plan};
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// Where everything is, fixed for this supervisor's life: an edit of these keys needs a restart of sppm.
@@ -53,14 +54,19 @@ impl Places {
     /// Makes the folders. The runtime folder can be passed through by programs of other users, not listed.
     ///
     /// # Errors
-    /// Names the folder that cannot be had.
+    /// Names the folder that cannot be had, or that others could write what we keep into.
     pub(super) fn make(&self) -> Result<(), String> {
         let Folders { runtime_dir, state_dir, log_dir } = &self.folders;
-        make_folder(runtime_dir, 0o711)?;
-        make_folder(state_dir, 0o700)?;
-        make_folder(log_dir, 0o755)?;
+        have_folder(runtime_dir, 0o711)?;
+        have_folder(state_dir, 0o700)?;
+        have_folder(log_dir, 0o755)?;
+        // Whoever could write there could hand us another plan, another socket, other wishes.
+        let trust = TrustPolicy::for_this_process(None);
+        for (key, folder) in [("runtime_dir", runtime_dir), ("state_dir", state_dir)] {
+            check_folder(folder, &trust).map_err(|error| format!("supervisor.{key}: {error}"))?;
+        }
         if let Some(parent) = self.pid_file.parent() {
-            make_folder(parent, 0o755)?;
+            have_folder(parent, 0o755)?;
         }
         Ok(())
     }
@@ -70,7 +76,7 @@ impl Places {
         let base = folders::base(rustix::process::geteuid().is_root(), environment);
         for link in self.links(&base) {
             let folder = link.parent().unwrap_or(&base);
-            make_folder(folder, 0o755)?;
+            have_folder(folder, 0o755)?;
             let at_link = |error: io::Error| format!("cannot make the link {}: {error}", link.display());
             if fs::read_link(&link).is_ok_and(|target| target == self.folders.runtime_dir) {
                 continue;
@@ -107,13 +113,6 @@ impl Places {
     }
 }
 
-fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let made = DirBuilder::new().recursive(true).mode(0o755).create(path).and_then(|()| {
-        // Exactly this, whatever our umask is.
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-    });
-    made.map_err(|error| format!("cannot make the folder {}: {error}", path.display()))
+fn have_folder(path: &Path, mode: u32) -> Result<(), String> {
+    make_folder(path, mode).map_err(|error| format!("cannot make the folder {}: {error}", path.display()))
 }

@@ -90,8 +90,7 @@ impl Process {
 
     /// Where to look for what it started.
     pub(super) fn root(&self) -> Root {
-        let run = self.owner.helper_of.unwrap_or(self.run);
-        Root { run, leader: self.pid, cgroup: self.owner.cgroup.clone() }
+        Root { run: self.run, leader: self.pid, cgroup: self.owner.cgroup.clone() }
     }
 
     /// The sentence for a launch that failed in the keeper or the child.

@@ -11,7 +11,7 @@ use super::reload::{Reload, Verdict};
 use super::settle::Waiters;
 use super::startup;
 use super::world::World;
-use super::{changes, records::Plans};
+use super::{budget, changes, records::Plans};
 use super::{voice, wall};
 use crate::config::{Loaded, Problems, Style};
 use crate::control::request::{Answer, Call};
@@ -19,7 +19,7 @@ use crate::control::server::Server;
 use crate::control::wire::ErrorDto;
 use crate::journal::{Entry, Kind};
 use crate::keeper::link::{Order, Report, SignalOrigin};
-use crate::linux::clock;
+use crate::linux::{clock, limits};
 use crate::logs::{LogEvent, SinkTarget};
 use crate::model::{Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
@@ -41,6 +41,8 @@ pub(super) struct Daemon {
     pub(super) waiters_due: Option<Moment>,
     pub(super) places: Places,
     pub(super) plans: Plans,
+    /// A plan was accepted in this turn.
+    pub(super) plans_are_stale: bool,
     pub(super) environment: Arc<BTreeMap<String, String>>,
     pub(super) keeper_pid: u32,
     pub(super) started_at: Moment,
@@ -108,6 +110,9 @@ impl Daemon {
             self.core.handle(clock::now(), event);
         }
         self.world.records.compact_if_grown(&self.core);
+        if std::mem::take(&mut self.plans_are_stale) {
+            self.forget_old_plans();
+        }
         self.waiters_due = self.waiters.look(&self.core, now);
     }
 
@@ -168,6 +173,7 @@ impl Daemon {
                 self.tell(Entry::new(wall::now_millis(), Kind::LogRecovered, text));
                 self.log_troubles.remove(&target);
             }
+            LogEvent::Abandoned { target } => drop(self.log_troubles.remove(&target)),
         }
     }
 
@@ -249,17 +255,22 @@ impl Daemon {
             tracing::error!(%error, "cannot keep the accepted configuration: a take-over would read the file again");
         }
         tracing::info!(%generation, "the configuration has changed and is applied ({})", describe(purpose));
+        if let Some(warning) = budget::warning(&plan, limits::open_files()) {
+            tracing::warn!("{warning}");
+        }
         self.needs_restart = startup::needs_restart(&self.places, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
-        let in_use: BTreeSet<Generation> = self
-            .core
-            .instances()
-            .filter_map(|(_, instance)| instance.run().map(|run| run.generation))
-            .chain([generation])
-            .collect();
-        self.plans.keep_only(&in_use);
+        self.plans_are_stale = true;
         generation
+    }
+
+    /// Only when the records speak of the new plan: a successor must find the one that they speak of.
+    fn forget_old_plans(&mut self) {
+        let accepted = self.core.plan().map(|(generation, _)| generation);
+        let runs = self.core.instances().filter_map(|(_, instance)| instance.run().map(|run| run.generation));
+        let in_use: BTreeSet<Generation> = runs.chain(accepted).collect();
+        self.plans.keep_only(&in_use);
     }
 
     fn invalid(&mut self, purpose: Purpose, problems: &Problems) {
@@ -318,6 +329,7 @@ impl Daemon {
         self.world.logger.stop();
         self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
         self.world.journal.flush();
+        self.world.wishes.finish();
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_millis(500));
         }

@@ -4,12 +4,11 @@
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::inbox::{self, Inbox, Message, Purpose};
-use super::inheritance::{Inheritance, ended, inherit, take_processes};
+use super::inheritance::{Inheritance, inherit, take_processes};
 use super::launcher::Launcher;
 use super::listen::{find_group, listen, listen_for_signals, read_reports};
 use super::loader::{Loader, Reader};
 use super::options::{Options, StartError};
-use super::own_log::OwnLog;
 use super::places::Places;
 use super::records::{Plans, Records};
 use super::reload::Reload;
@@ -40,7 +39,7 @@ pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
     let mut inherited = inherit(&link)?;
     let reader = Reader { path: options.config.clone(), environment: Arc::new(text_environment()) };
     let beginning = begin(options, &reader, &mut inherited, &link, &sender)?;
-    build(options, reader, inherited, beginning, link)
+    build(reader, inherited, beginning, link)
 }
 
 fn prepare_process() {
@@ -64,16 +63,14 @@ fn text_environment() -> BTreeMap<String, String> {
 
 /// Starts the threads and puts the daemon together.
 fn build(
-    options: &Options,
     reader: Reader,
     mut inherited: Inheritance,
     beginning: Beginning,
     link: Link,
 ) -> Result<Daemon, StartError> {
-    let Beginning { places, restored, plan, read_file, watched, wishes } = beginning;
+    let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
     let sender = link.sender();
     let environment = Arc::clone(&reader.environment);
-    let own_log = OwnLog::start(places.own_log(), options.mode).map_err(thread_failed)?;
     let (inbox, mailbox) = inbox::inbox();
     let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
 
@@ -131,6 +128,7 @@ fn build(
         waiters_due: None,
         needs_restart: needs_restart(&places, &plan),
         plans: Plans::new(places.plans()),
+        plans_are_stale: false,
         places,
         environment,
         keeper_pid,
@@ -184,12 +182,6 @@ fn take_table(
 ) -> Vec<TableEntry> {
     let mut table = take_processes(inherited, core, &world.logger, &mut world.processes, &world.keeper);
     table.extend(adopt::find_foreign(recorded, &mut world.processes, &world.logger, inbox));
-    for (run, exit) in ended(inherited) {
-        if let Some(process) = world.processes.get_mut(&run) {
-            process.ended = Some(exit);
-            world.logger.drain(run);
-        }
-    }
     table
 }
 

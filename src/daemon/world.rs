@@ -40,9 +40,7 @@ impl World {
             Action::RecordPlan { generation, stale } => self.records.plan(generation, &stale),
             Action::KeepOverride { program, wish } => {
                 self.records.wish(&program, wish.as_ref());
-                if let Err(error) = self.wishes.keep(&program, wish.as_ref()) {
-                    tracing::error!(%program, %error, "cannot keep an override: it will not outlive a reboot");
-                }
+                self.wishes.keep(&program, wish.as_ref());
             }
             Action::Launch(launch) => self.launch(*launch),
             Action::AskToStop { run, signal, scope } => self.ask_to_stop(run, signal, scope),
@@ -83,9 +81,12 @@ impl World {
 
     fn run_stop_command(&mut self, served: RunId, argv: Vec<Template>) {
         let Some(main) = self.processes.get(&served) else { return };
-        let owner = Owner { helper_of: Some(served), cgroup: None, ..main.owner.clone() };
-        let spec = main.spec.clone();
         let run = helper_run(served);
+        if self.processes.contains_key(&run) {
+            return;
+        }
+        let owner = Owner { helper_of: Some(served), ..main.owner.clone() };
+        let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: served, instead: Some(argv) });
     }
@@ -194,7 +195,7 @@ impl World {
             // A keeper that is gone has nothing to release; that news is on its way.
             let _ = self.keeper.send(&Order::Release { run });
         }
-        if let Some(cgroup) = &process.owner.cgroup {
+        if let (Some(cgroup), None) = (&process.owner.cgroup, process.owner.helper_of) {
             // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
             let _ = cgroup::remove(cgroup);
         }

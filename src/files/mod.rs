@@ -2,6 +2,7 @@
 //!
 //! Never add here: what a file means, debouncing, or a decision to load it.
 
+mod folder;
 mod kind;
 pub mod read;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod walk;
 pub mod watch;
 mod write;
 
+pub use folder::{FolderError, check_folder, make_folder};
 pub use kind::{FsKind, fs_kind};
 pub use read::{ReadError, TrustPolicy, read_config};
 pub use watch::Watcher;

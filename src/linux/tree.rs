@@ -36,13 +36,17 @@ impl Snapshot {
     /// Looks through /proc once. `keeper` is who orphans of runs come to.
     ///
     /// # Errors
-    /// /proc cannot be read at all.
+    /// /proc cannot be read at all, or we are short of something (EMFILE): then processes would be missing from it.
     pub fn take(keeper: u32) -> io::Result<Self> {
         let mut processes = BTreeMap::new();
         for entry in fs::read_dir("/proc")? {
             let pid = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-            if let Some(stat) = pid.and_then(|pid| proc::stat(pid).ok()) {
-                processes.insert(stat.pid, stat);
+            let Some(pid) = pid else { continue };
+            match proc::stat(pid) {
+                Ok(stat) => drop(processes.insert(stat.pid, stat)),
+                Err(error) if proc::is_shortage(&error) => return Err(error),
+                // Gone meanwhile, or not for us to see.
+                Err(_) => {}
             }
         }
         Ok(Self::of(processes, keeper))
@@ -146,7 +150,10 @@ impl KillUntilEmpty {
     pub fn step(&mut self, snapshot: &Snapshot) -> KillState {
         let in_cgroup = self.kill_cgroup();
         let mut members = snapshot.members(self.run, self.leader);
-        members.retain(|member| proc::stat(member.pid).is_ok_and(|stat| !stat.is_dead()));
+        members.retain(|member| match proc::stat(member.pid) {
+            Ok(stat) => !stat.is_dead(),
+            Err(error) => proc::is_shortage(&error),
+        });
         if members.is_empty() && in_cgroup == 0 {
             self.empty_looks += 1;
             let sure = self.empty_looks >= Self::EMPTY_LOOKS || self.cgroup.is_some();

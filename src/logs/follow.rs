@@ -4,10 +4,10 @@
 //! lines), or a wait for a receiver.
 
 use super::line::emit_pieces;
-use super::settings::{FollowId, FollowItem, FollowSink, FollowSource, FollowVerdict};
+use super::settings::{FollowItem, FollowSink, FollowSource, FollowVerdict};
 use super::tail::{self, Tail};
 use crate::model::{InstanceLabel, LogStream};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 /// Bytes of new lines that wait for one slow follower; its history does not count.
@@ -29,7 +29,7 @@ type Stream = (InstanceLabel, LogStream);
 
 struct Follower {
     streams: BTreeSet<Stream>,
-    sink: FollowSink,
+    sink: Box<dyn FollowSink>,
     queue: VecDeque<FollowItem>,
     queued_bytes: usize,
     missed: u64,
@@ -39,7 +39,7 @@ struct Follower {
 /// All of them.
 #[derive(Default)]
 pub(super) struct Followers {
-    all: BTreeMap<FollowId, Follower>,
+    all: Vec<Follower>,
 }
 
 impl Followers {
@@ -47,10 +47,9 @@ impl Followers {
     /// it is ended, so it is no history.
     pub(super) fn add(
         &mut self,
-        id: FollowId,
         sources: Vec<FollowSource>,
         last_lines: usize,
-        sink: FollowSink,
+        sink: Box<dyn FollowSink>,
         keep_following: bool,
         partial_of: &dyn Fn(&Stream) -> Vec<u8>,
     ) {
@@ -79,34 +78,32 @@ impl Followers {
         if !keep_following {
             follower.queue.push_back(FollowItem::End);
         }
-        self.all.insert(id, follower);
+        // So there are never more than those who read, and the one that comes.
+        self.all.retain(|follower| !follower.sink.is_gone());
+        self.all.push(follower);
         self.offer();
-    }
-
-    pub(super) fn remove(&mut self, id: FollowId) {
-        self.all.remove(&id);
     }
 
     /// Whether anybody wants lines of this stream.
     pub(super) fn want(&self, stream: &Stream) -> bool {
-        self.all.values().any(|follower| follower.wants(stream))
+        self.all.iter().any(|follower| follower.wants(stream))
     }
 
     /// A new line, or a piece of one.
     pub(super) fn line(&mut self, stream: &Stream, text: &[u8], complete: bool) {
-        for follower in self.all.values_mut().filter(|follower| follower.wants(stream)) {
+        for follower in self.all.iter_mut().filter(|follower| follower.wants(stream)) {
             follower.push_live(item(stream, text, complete));
         }
     }
 
     /// Whether some items wait for a slow receiver.
     pub(super) fn pending(&self) -> bool {
-        self.all.values().any(|follower| !follower.queue.is_empty())
+        self.all.iter().any(|follower| !follower.queue.is_empty())
     }
 
     /// Offers what waits, and forgets who is gone or has had its end.
     pub(super) fn offer(&mut self) {
-        self.all.retain(|_, follower| follower.offer());
+        self.all.retain_mut(Follower::offer);
     }
 }
 
@@ -150,7 +147,7 @@ impl Follower {
                 self.queue.push_back(FollowItem::Missed { lines: std::mem::take(&mut self.missed) });
             }
             let Some(item) = self.queue.front() else { return true };
-            match (self.sink)(item) {
+            match self.sink.offer(item) {
                 FollowVerdict::Full => return true,
                 FollowVerdict::Stop => return false,
                 FollowVerdict::Taken if *item == FollowItem::End => return false,

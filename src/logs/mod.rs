@@ -19,16 +19,13 @@ pub mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{
-    FollowId, FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget,
-};
+pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
 
 use crate::model::{InstanceLabel, LogStream, RunId};
 use pump::{Order, Pump};
 use rustix::event::EventfdFlags;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
@@ -41,7 +38,6 @@ pub struct Logger {
 struct Shared {
     orders: mpsc::Sender<Order>,
     wake: Arc<OwnedFd>,
-    next_follower: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -55,8 +51,7 @@ impl Logger {
         let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let pump = Pump::new(inbox, Arc::clone(&wake), Box::new(on_event))?;
         let thread = std::thread::Builder::new().name("logger".into()).spawn(move || pump.run())?;
-        let shared =
-            Shared { orders, wake, next_follower: AtomicU64::new(1), thread: Mutex::new(Some(thread)) };
+        let shared = Shared { orders, wake, thread: Mutex::new(Some(thread)) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -101,17 +96,10 @@ impl Logger {
         &self,
         sources: Vec<FollowSource>,
         last_lines: usize,
-        sink: FollowSink,
+        sink: Box<dyn FollowSink>,
         keep_following: bool,
-    ) -> FollowId {
-        let id = FollowId(self.shared.next_follower.fetch_add(1, Ordering::Relaxed));
-        self.shared.order(Order::Follow { id, sources, last_lines, sink, keep_following });
-        id
-    }
-
-    /// Ends a follower whose receiver is gone; one that is offered an item may also answer [`FollowVerdict::Stop`].
-    pub fn unfollow(&self, id: FollowId) {
-        self.shared.order(Order::Unfollow { id });
+    ) {
+        self.shared.order(Order::Follow { sources, last_lines, sink, keep_following });
     }
 
     /// Ends the pump and waits for it: every byte that was read has been written. Pipes are closed on our side

@@ -5,7 +5,7 @@
 
 use super::follow::Followers;
 use super::line::Framer;
-use super::settings::{FollowId, FollowSink, FollowSource, LogEvent, SinkSettings};
+use super::settings::{FollowSink, FollowSource, LogEvent, SinkSettings};
 use super::sinks::Sinks;
 use crate::model::{InstanceLabel, LogStream, RunId};
 use rustix::buffer::spare_capacity;
@@ -44,35 +44,12 @@ const WAKE: u64 = 0;
 
 /// What [`super::Logger`] asks for.
 pub(super) enum Order {
-    Attach {
-        run: RunId,
-        label: InstanceLabel,
-        stream: LogStream,
-        pipe: OwnedFd,
-        sink: SinkSettings,
-    },
-    Respec {
-        run: RunId,
-        stream: LogStream,
-        sink: SinkSettings,
-    },
-    Drain {
-        run: RunId,
-    },
-    Detach {
-        run: RunId,
-    },
+    Attach { run: RunId, label: InstanceLabel, stream: LogStream, pipe: OwnedFd, sink: SinkSettings },
+    Respec { run: RunId, stream: LogStream, sink: SinkSettings },
+    Drain { run: RunId },
+    Detach { run: RunId },
     Reopen,
-    Follow {
-        id: FollowId,
-        sources: Vec<FollowSource>,
-        last_lines: usize,
-        sink: FollowSink,
-        keep_following: bool,
-    },
-    Unfollow {
-        id: FollowId,
-    },
+    Follow { sources: Vec<FollowSource>, last_lines: usize, sink: Box<dyn FollowSink>, keep_following: bool },
     Stop,
 }
 
@@ -197,16 +174,15 @@ impl Pump {
             Order::Drain { run } => drop(self.draining.insert(run, self.now + DRAIN)),
             Order::Detach { run } => self.detach(run),
             Order::Reopen => self.sinks.reopen(self.now),
-            Order::Follow { id, sources, last_lines, sink, keep_following } => {
+            Order::Follow { sources, last_lines, sink, keep_following } => {
                 let pipes = &self.pipes;
-                self.followers.add(id, sources, last_lines, sink, keep_following, &|stream| {
+                self.followers.add(sources, last_lines, sink, keep_following, &|stream| {
                     let mut begun = pipes.values().filter(|pipe| pipe.stream == *stream);
                     begun
                         .find(|pipe| !pipe.framer.partial().is_empty())
                         .map_or(Vec::new(), |pipe| pipe.framer.partial().to_vec())
                 });
             }
-            Order::Unfollow { id } => self.followers.remove(id),
             Order::Stop => return std::ops::ControlFlow::Break(()),
         }
         std::ops::ControlFlow::Continue(())

@@ -72,6 +72,11 @@ pub enum LogEvent {
         /// Bytes that were dropped in between; 0 where nothing but a rotation failed.
         dropped: u64,
     },
+    /// A sink that did not work was closed: nobody writes into it any more, so its trouble is over too.
+    Abandoned {
+        /// The sink.
+        target: SinkTarget,
+    },
 }
 
 /// One stream that a follower wants to see.
@@ -121,8 +126,10 @@ pub enum FollowVerdict {
 }
 
 /// The receiving end of a follower. Called on the logger's thread: it must not block.
-pub type FollowSink = Box<dyn FnMut(&FollowItem) -> FollowVerdict + Send>;
+pub trait FollowSink: Send {
+    /// Offers one item.
+    fn offer(&mut self, item: &FollowItem) -> FollowVerdict;
 
-/// Names a follower, to end it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FollowId(pub(super) u64);
+    /// Whether the receiver has left. A quiet program offers nothing for days, so offers alone would not find out.
+    fn is_gone(&self) -> bool;
+}

@@ -8,6 +8,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
 use super::shutdown::Shutdown;
+use super::takeover::Strays;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
 use crate::model::{Generation, Moment, Plan, Program, ProgramName, RunId, Slot};
@@ -26,7 +27,7 @@ pub struct Supervisor {
     pub(super) rolling: BTreeSet<ProgramName>,
     pub(super) runs: BTreeMap<RunId, Slot>,
     /// Processes of the keeper's table that belong to no slot: they are ended and released.
-    pub(super) strays: BTreeSet<RunId>,
+    pub(super) strays: Strays,
     timers: BTreeSet<(Moment, Slot)>,
     pub(super) out: VecDeque<Action>,
     random: Random,
@@ -60,7 +61,7 @@ impl Supervisor {
             shutdown: None,
             rolling: BTreeSet::new(),
             runs: BTreeMap::new(),
-            strays: BTreeSet::new(),
+            strays: Strays::default(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
             random: Random::new(seed),
@@ -177,7 +178,7 @@ impl Supervisor {
         let believed =
             if past && mutant!(BelievePast) { self.runs.values().next() } else { self.runs.get(&run) };
         let Some(slot) = believed.cloned() else {
-            return self.news_of_stray(run, &news);
+            return self.news_of_stray(now, run, &news);
         };
         self.turn(now, &slot, false, |instance, turn| {
             instance.observe(turn, news);
@@ -203,10 +204,9 @@ impl Supervisor {
         if self.table.is_awaited() {
             return;
         }
+        let wish = self.wish_of(slot);
         let spec = self.plan.as_ref().and_then(|plan| plan.programs.get(&slot.program));
         let operator = self.overrides.get(&slot.program);
-        let shutdown = self.shutdown.as_ref().map(|shutdown| &shutdown.record);
-        let wish = wish_for(slot.index, spec.map(AsRef::as_ref), operator, shutdown);
         let count = wanted_count(spec.map(AsRef::as_ref), operator);
         let single = wish.is_run() && count == 1;
         let Some(instance) = self.instances.get_mut(&slot.program).and_then(|all| all.get_mut(&slot.index))
@@ -221,6 +221,7 @@ impl Supervisor {
             spec,
             generation: self.generation,
             has_siblings: count > 1,
+            blocked: self.strays.block(slot),
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,

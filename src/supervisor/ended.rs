@@ -116,6 +116,10 @@ impl Instance {
     /// `judged`: it replaces another run, and its siblings are replaced only if it does well.
     pub(super) fn launch(&mut self, turn: &mut Turn<'_>, why: String, judged: bool) {
         let Some(spec) = turn.spec else { return };
+        if turn.blocked {
+            let why = "waits until an earlier process of it, of which there is no record, is gone".to_owned();
+            return self.enter(turn, Phase::Stopped, Some(why));
+        }
         let first = matches!(self.phase, Phase::Stopped) && self.last_exit.is_none();
         self.restarts = if first { self.restarts } else { self.restarts.saturating_add(1) };
         if judged && turn.has_siblings {

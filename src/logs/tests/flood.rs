@@ -26,7 +26,7 @@ fn four_floods_do_not_keep_a_quiet_program_waiting() {
     let (sender, lines) = channel();
     let source =
         FollowSource { label: InstanceLabel::recorded("quiet"), stream: LogStream::Stdout, path: None };
-    let sink: FollowSink = Box::new(move |_| {
+    let sink: Box<dyn FollowSink> = Box::new(move |_: &FollowItem| {
         sender.send(Instant::now()).unwrap_or_default();
         FollowVerdict::Taken
     });

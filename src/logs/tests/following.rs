@@ -9,9 +9,9 @@ fn source(label: &str, path: &Path) -> FollowSource {
     FollowSource { label, stream: LogStream::Stdout, path: Some(path.to_owned()) }
 }
 
-fn receiver() -> (FollowSink, Receiver<FollowItem>) {
+fn receiver() -> (Box<dyn FollowSink>, Receiver<FollowItem>) {
     let (sender, items) = channel();
-    let sink: FollowSink = Box::new(move |item| match sender.send(item.clone()) {
+    let sink: Box<dyn FollowSink> = Box::new(move |item: &FollowItem| match sender.send(item.clone()) {
         Ok(()) => FollowVerdict::Taken,
         Err(_) => FollowVerdict::Stop,
     });
@@ -147,7 +147,7 @@ fn a_slow_follower_gets_all_history_and_is_told_what_it_missed() {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let (gate, list) = (Arc::clone(&open), Arc::clone(&taken));
     let (told, done) = channel();
-    let sink: FollowSink = Box::new(move |item| {
+    let sink: Box<dyn FollowSink> = Box::new(move |item: &FollowItem| {
         if !gate.load(Ordering::SeqCst) {
             return FollowVerdict::Full;
         }
@@ -176,15 +176,30 @@ fn a_slow_follower_gets_all_history_and_is_told_what_it_missed() {
     assert!(live > 1000 && missed > 1000, "{live} and {missed}");
 }
 
+/// Leaves when the flag is set; while it is known, it holds one end of a channel.
+struct Leaving(Arc<AtomicBool>, std::sync::mpsc::Sender<()>);
+
+impl FollowSink for Leaving {
+    fn offer(&mut self, _: &FollowItem) -> FollowVerdict {
+        let _ = self.1.send(());
+        FollowVerdict::Taken
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 #[test]
-fn a_follower_that_is_gone_is_forgotten() {
+fn who_left_without_a_line_is_forgotten_when_the_next_one_comes() {
     let world = World::new();
-    let log = world.path("x.log");
-    let mut pipe = world.attach(1, "x", sizes(&log, 0, 1));
-    let (sink, items) = receiver();
-    let id = world.logger.follow(vec![source("x", &log)], 10, sink, true);
-    world.logger.unfollow(id);
-    writeln!(pipe, "nobody listens").unwrap();
-    world.drain(1);
-    assert_eq!(items.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
+    let log = world.path("quiet.log");
+    let _pipe = world.attach(1, "x", sizes(&log, 0, 1));
+    let gone = Arc::new(AtomicBool::new(false));
+    let (held, released) = channel();
+    let leaving = Box::new(Leaving(Arc::clone(&gone), held));
+    world.logger.follow(vec![source("x", &log)], 0, leaving, true);
+    gone.store(true, Ordering::SeqCst);
+    world.logger.follow(vec![source("x", &log)], 0, receiver().0, true);
+    assert_eq!(released.recv_timeout(SOON), Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
 }

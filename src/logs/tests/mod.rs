@@ -76,6 +76,17 @@ impl Drop for World {
     }
 }
 
+/// A follower that never leaves by itself.
+impl<F: FnMut(&FollowItem) -> FollowVerdict + Send> FollowSink for F {
+    fn offer(&mut self, item: &FollowItem) -> FollowVerdict {
+        self(item)
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
 /// The log's files, oldest first.
 fn files(log: &Path) -> Vec<Vec<u8>> {
     let rotated = (1..1000).map(|number| rotate::numbered(log, number));

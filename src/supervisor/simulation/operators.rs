@@ -85,8 +85,11 @@ impl Sim {
         if let (Ok(slots), Some(plan)) = (granted, plan) {
             self.watch.wishes.take(&plan, &by, &request);
             self.note_request(&request, &slots);
+            self.watch.asked_for = slots;
         }
-        self.drain(&cause)
+        self.drain(&cause)?;
+        self.watch.asked_for.clear();
+        Ok(())
     }
 
     /// What a granted request permits.
