@@ -93,13 +93,12 @@ fn words(diff: &Diff) -> &'static str {
     if !diff.needs_restart_of_sppm.is_empty() {
         return "needs a restart of sppm";
     }
-    for (_, fate) in &diff.programs {
-        match fate {
-            Fate::Changed(change) if !change.restart.is_empty() => return "restarts the program",
-            Fate::Changed(change) if change.scale => return "adds or removes instances",
-            Fate::Changed(_) => return "applied at once",
-            Fate::Added | Fate::Removed => return "stops or starts it",
-        }
+    match diff.programs.first() {
+        Some((_, Fate::Changed(change))) if !change.restart.is_empty() => return "restarts the program",
+        Some((_, Fate::Changed(change))) if change.scale => return "adds or removes instances",
+        Some((_, Fate::Changed(_))) => return "applied at once",
+        Some((_, Fate::Added | Fate::Removed)) => return "stops or starts it",
+        None => {}
     }
     if diff.supervisor.is_empty() { "" } else { "applied at once" }
 }
