@@ -5,9 +5,7 @@
 
 use super::behaviour::{Behaviour, failure};
 use super::dice::{Dice, Kind, Swarm};
-use crate::model::{
-    Exit, Generation, InstanceLabel, LaunchFailure, LaunchStage, Moment, Program, RunId, Signal, Slot,
-};
+use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId, Signal, Slot};
 use crate::supervisor::{Event, Launch, TableEntry, TableStage, Work};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
