@@ -128,6 +128,7 @@ impl Instance {
         }
         self.replace = None;
         self.hurry = false;
+        self.queued = false;
         let run = Run::new(turn.random.run_id(), turn.label(), Arc::clone(spec), turn.generation);
         turn.runs.insert(run.id, turn.slot.clone());
         turn.then.push(Action::Launch(Box::new(Launch {
@@ -152,6 +153,7 @@ impl Instance {
         self.calm_down();
         self.replace = None;
         self.hurry = false;
+        self.queued = false;
         if !mutant!(TrialNeverEnds) {
             self.passes_trial();
         }
