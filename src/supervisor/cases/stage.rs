@@ -13,8 +13,8 @@ use crate::model::{
     Exit, Generation, GiveUp, InstanceLabel, Instances, Moment, Orphans, PerMille, Plan, Program,
     RestartWhen, RunId, Signal, Slot, StopBy, StopStep, Template, WorkGate,
 };
+use crate::supervisor::simulation::behaviour::failure;
 use crate::supervisor::simulation::plans::{name, plan_of, program};
-use crate::supervisor::simulation::world::failure;
 use crate::supervisor::{
     Action, Author, Event, Instance, Override, Request, Restored, ScaleTo, ShutdownRecord, Supervisor,
     TableEntry, TableStage, Target, Work,

@@ -3,7 +3,8 @@
 //! `SPPM_SEEDS=n` runs n seeds instead of the usual number; `SPPM_SEED=n` runs the one seed n and prints its trace.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
-mod behaviour;
+pub(super) mod behaviour;
+mod crash;
 mod dice;
 mod driver;
 mod laws;
@@ -13,8 +14,9 @@ mod mutants;
 mod operators;
 pub(super) mod plans;
 mod quiet;
+mod trace;
 mod wishes;
-pub(super) mod world;
+mod world;
 
 use driver::Sim;
 use laws::Broken;

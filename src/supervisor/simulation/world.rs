@@ -3,11 +3,9 @@
 //! It keeps the promises that the shell makes: per run Launched (or LaunchFailed) before Exited before TreeEmpty,
 //! nothing between runs; an idle program stays idle from the word until `ForgetWork` or the signal.
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, failure};
 use super::dice::{Dice, Kind, Swarm};
-use crate::model::{
-    Exit, Generation, InstanceLabel, LaunchFailure, LaunchStage, Moment, Program, RunId, Signal, Slot,
-};
+use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId, Signal, Slot};
 use crate::supervisor::{Event, Launch, TableEntry, TableStage, Work};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -390,13 +388,5 @@ impl World {
             process.behaviour.fails = false;
             process.behaviour.ends = None;
         }
-    }
-}
-
-pub(in crate::supervisor) fn failure() -> LaunchFailure {
-    LaunchFailure {
-        stage: LaunchStage::Exec,
-        errno: 2,
-        message: "cannot execute /x: no such file".to_owned(),
     }
 }
