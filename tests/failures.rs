@@ -259,3 +259,73 @@ fn a_program_that_is_being_deployed_is_waited_for() {
     assert!(rig.until("it runs", Status::all_running).pid("deployed").is_some());
     rig.shutdown();
 }
+
+/// `start` and `restart` of what has failed, waits or is stopped begin anew; `stop` ends a pause.
+#[test]
+fn operators_have_the_last_word_over_failures() {
+    let rig = Rig::new();
+    let gate = rig.path("gate").display().to_string();
+    let gated = rig.actor("gated", &format!("[ -e {gate} ] || exit 5\nexec sleep 100000"));
+    let pausing = "restart: { policy: always, delay: 10m, max_delay: 10m, limit: 0 }";
+    let yaml = Yaml::new(&rig)
+        .program("failed", &[gated.clone(), ONCE.into()])
+        .program("pausing", &[gated, pausing.into()]);
+    rig.save(&yaml);
+    rig.sppm(&["start"]).expect_code(1);
+    rig.until_phase("failed", "failed");
+    let status = rig.until_phase("pausing", "backoff");
+    assert!(status.instance("pausing")["next_start_at"].is_string(), "{:#}", status.instance("pausing"));
+    rig.sppm(&["stop", "pausing"]).ok();
+    assert_eq!(rig.status().phase("pausing"), "stopped");
+    rig.write("gate", "open");
+    rig.sppm(&["restart", "failed"]).ok();
+    rig.sppm(&["restart", "pausing"]).ok();
+    let status = rig.status();
+    assert_eq!((status.phase("failed"), status.phase("pausing")), ("running", "running"));
+    assert_eq!(rig.starts("pausing").len(), 2);
+    rig.shutdown();
+}
+
+/// An edit of what failed is a new beginning; an edit of another program is not.
+#[test]
+fn an_edit_mends_a_failed_program() {
+    let rig = Rig::new();
+    let yaml = Yaml::new(&rig)
+        .program("broken", &[command(&["/no/such/program"]), ONCE.into()])
+        .program("other", &[rig.steady()]);
+    rig.save(&yaml);
+    rig.sppm(&["start"]).expect_code(1);
+    rig.until_phase("broken", "failed");
+    rig.save(&yaml.clone().with("other", "description: edited"));
+    rig.sppm(&["reload"]).ok();
+    stays("it stays failed", Duration::from_secs(1), || rig.status().phase("broken") == "failed");
+    rig.save(&yaml.set("broken", &rig.steady()));
+    rig.until_phase("broken", "running");
+    rig.shutdown();
+}
+
+/// Several instances are replaced one at a time, and the first that fails stops it: the others go on as they were.
+#[test]
+fn a_bad_edit_of_several_instances_costs_one() {
+    let rig = Rig::new();
+    let line = "restart: { policy: always, delay: 100ms, limit: 2, min_uptime: 500ms, then: stay }";
+    let yaml = Yaml::new(&rig).program("web", &[rig.steady(), "instances: 3".into(), line.into()]);
+    rig.start_with(&yaml);
+    let before = rig.status();
+    rig.save(&yaml.clone().set("web", &rig.ends_with(9, "0.05")));
+    let failed = rig
+        .until("one has failed", |status| status.instances().any(|instance| instance["phase"] == "failed"));
+    stays("the others go on", Duration::from_secs(2), || rig.status().running_count() == 2);
+    let kept = before.running().values().filter(|process| process.alive()).count();
+    assert_eq!(kept, 2);
+    assert!(
+        failed.program("web")["flag"].is_string() || rig.status().program("web")["flag"].is_string(),
+        "nothing is flagged"
+    );
+    rig.save(&yaml.set("web", "environment: { MENDED: 1 }"));
+    rig.until("the mended edit is on all three", |status| {
+        status.running_count() == 3
+            && ["web.1", "web.2", "web.3"].iter().all(|id| status.pid(id) != before.pid(id))
+    });
+    rig.shutdown();
+}

@@ -200,7 +200,67 @@ fn the_keepers_death_makes_no_second_copy(who: Who) {
 }
 as_everyone!(the_keepers_death_makes_no_second_copy);
 
-/// A keeper that is killed takes nobody's program with it by accident twice: a new start never makes a second copy.
+/// Crashes that are the supervisor's own fault, one after the other: the programs are not touched by them either.
+#[test]
+fn crashes_in_a_row_disturb_nobody() {
+    let rig = Rig::new();
+    rig.start_with(
+        &Yaml::new(&rig)
+            .program("web", &[rig.steady(), "instances: 3".into()])
+            .program("off", &[rig.steady()]),
+    );
+    rig.sppm(&["stop", "off"]).ok();
+    let first = rig.until("three run", |status| status.running_count() == 3);
+    let programs = first.running();
+    let mut last = first;
+    for round in 1..=5 {
+        let victim = last.supervisor_proc();
+        victim.signal(Signal::SIGABRT);
+        last = rig.until(&format!("an answer after crash {round}"), |status| {
+            status.supervisor("pid").as_u64() != Some(u64::from(victim.pid))
+        });
+        same_processes(&programs, &last, &rig);
+        assert_eq!(last.phase("off"), "stopped", "an operator's wish was forgotten");
+    }
+    rig.shutdown();
+}
+
+/// The keeper killed, with or without the supervisor: whatever happens to the programs, none of them runs twice.
+#[test]
+fn a_killed_keeper_never_leads_to_a_second_copy() {
+    for both in [false, true] {
+        let rig = Rig::new();
+        rig.start_with(&Yaml::new(&rig).program("web", &[rig.steady(), "instances: 3".into()]));
+        let before = rig.status();
+        if both {
+            before.supervisor_proc().signal(Signal::SIGSTOP);
+        }
+        before.keeper_proc().signal(Signal::SIGKILL);
+        before.supervisor_proc().signal(if both { Signal::SIGKILL } else { Signal::SIGCONT });
+        wait_until("the keeper is gone", || !before.keeper_proc().alive());
+        let mut answer = rig.sppm(&["start"]);
+        for _ in 0..20 {
+            if answer.code == Some(0) {
+                break;
+            }
+            pause(Duration::from_millis(500));
+            answer = rig.sppm(&["start"]);
+        }
+        assert_eq!(answer.code, Some(0), "no start works any more\n{}", answer.all());
+        let after = rig.until("three run", |status| status.running_count() == 3);
+        for (id, process) in after.running() {
+            let living: Vec<u32> = rig
+                .starts(&id)
+                .into_iter()
+                .filter(|&pid| Proc::of(pid).is_some_and(|found| found.alive()))
+                .collect();
+            assert_eq!(living, [process.pid], "{id} runs more than once, or is not the one in status");
+        }
+        rig.shutdown();
+    }
+}
+
+/// One supervisor per folder; what an earlier one left does not hinder the next.
 #[test]
 fn a_second_supervisor_is_refused_and_a_stale_pid_file_is_harmless() {
     let rig = Rig::new();

@@ -3,7 +3,8 @@
 //! In: what the server understood. Out: exactly one [`Answer`], or a feed of log lines. A [`Reply`] may be
 //! answered from any thread, at any time, and never blocks. Never add here: HTTP.
 
-use super::wire::{AcceptedDto, DiffDto, ErrorDto, LogItem, ScaleTo, SettleDto, StatusDto};
+use super::wire::{AcceptedDto, DiffDto, ErrorDto, LogItem, ScaleTo, SettleDto, StatusDto, WhyDto};
+use crate::journal::Entry;
 use crate::model::Signal;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -99,6 +100,25 @@ pub enum ApiRequest {
         /// Go on with new lines until the reader leaves.
         follow: bool,
     },
+    /// Answer with a feed: [`Reply::events`].
+    Events {
+        /// Patterns; none = everything, the supervisor's own events included.
+        names: Vec<String>,
+        /// Begin behind the event of this number; else with what comes.
+        after: Option<u64>,
+    },
+    /// Answer with [`Answer::History`].
+    History {
+        /// Programs and instances, also those that are gone; none = everything.
+        names: Vec<String>,
+        /// How many of the last entries.
+        last: u32,
+    },
+    /// Answer with [`Answer::Why`].
+    Why {
+        /// A program, also one that is gone.
+        name: String,
+    },
 }
 
 impl ApiRequest {
@@ -121,6 +141,10 @@ pub enum Answer {
     Accepted(AcceptedDto),
     /// To settle.
     Settled(SettleDto),
+    /// To history.
+    History(Vec<Entry>),
+    /// To why.
+    Why(Box<WhyDto>),
     /// To anything: it cannot be done.
     Error(ErrorDto),
 }
@@ -130,6 +154,16 @@ pub enum Answer {
 pub(super) enum Response {
     Answer(Answer),
     Feed(mpsc::Receiver<LogItem>),
+    Events(mpsc::Receiver<EventItem>),
+}
+
+/// One item of a feed of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventItem {
+    /// Something happened.
+    Entry(Box<Entry>),
+    /// The reader was too slow: so many events were left out here.
+    Missed(u64),
 }
 
 /// The way back. Dropped without an answer, the caller gets 503 "the supervisor is ending".
@@ -156,6 +190,13 @@ impl Reply {
     /// Answers with an error.
     pub fn refuse(self, error: ErrorDto) {
         self.send(Answer::Error(error));
+    }
+
+    /// Answers with a feed of events, which ends when its writing end is dropped.
+    pub fn events(self) -> mpsc::Sender<EventItem> {
+        let (sender, receiver) = mpsc::channel(Feed::CAPACITY);
+        let _nobody_waits = self.0.send(Response::Events(receiver));
+        sender
     }
 
     /// Answers with a feed of log lines, which ends when the [`Feed`] is dropped.

@@ -4,10 +4,11 @@ use super::catalogue::{self, Unknown};
 use super::inbox::Purpose;
 use super::run::Daemon;
 use super::wall::{self, Wall};
-use super::{follow, status};
+use super::{budget, follow, status};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply};
 use crate::control::wire::{AcceptedDto, ErrorDto, ErrorKind, ScaleTo, StatusDto, SupervisorDto};
-use crate::linux::clock;
+use crate::journal::{Entry, Kind};
+use crate::linux::{clock, limits};
 use crate::model::{ProgramName, Slot};
 use crate::supervisor::{self, Author, Refused, Request, Target};
 use std::collections::BTreeSet;
@@ -46,7 +47,9 @@ impl Daemon {
             ApiRequest::Scale { name, to } => self.scale(&name, to, peer, reply),
             ApiRequest::Shutdown { force } => {
                 let by = self.author(peer);
-                tracing::info!("shutdown, asked by {}", by.who);
+                let text = if force { "shutdown at once" } else { "shutdown" };
+                tracing::info!("{text}, asked by {}", by.who);
+                self.tell_request(text, &by.who, &[]);
                 let targets = self.core.ask(clock::now(), &by, Request::Shutdown { force });
                 reply.send(self.accepted(targets.unwrap_or_default(), &[]));
             }
@@ -60,6 +63,9 @@ impl Daemon {
                 }
                 Err(unknown) => reply.refuse(self.unknown(&unknown.0)),
             },
+            ApiRequest::Events { names, after } => self.events(&names, after, reply),
+            ApiRequest::History { names, last } => self.history(&names, last, reply),
+            ApiRequest::Why { name } => self.why(&name, reply),
         }
     }
 
@@ -80,7 +86,9 @@ impl Daemon {
         }
         let by = self.author(peer);
         let request = request(targets.clone());
-        tracing::info!("{}, asked by {}", describe(&request), by.who);
+        let text = describe(&request);
+        tracing::info!("{text}, asked by {}", by.who);
+        self.tell_request(&text, &by.who, &targets);
         match self.core.ask(clock::now(), &by, request) {
             Ok(slots) => reply.send(self.accepted(slots, &targets)),
             Err(refused) => reply.refuse(self.refusal(&refused)),
@@ -104,9 +112,23 @@ impl Daemon {
         };
         let by = self.author(peer);
         let target = Target::Program(program.clone());
+        self.tell_request(&format!("scale {program} {to:?}"), &by.who, std::slice::from_ref(&target));
         match self.core.ask(clock::now(), &by, Request::Scale { program, to }) {
             Ok(slots) => reply.send(self.accepted(slots, &[target])),
             Err(refused) => reply.refuse(self.refusal(&refused)),
+        }
+    }
+
+    /// A request, as an entry for each program that it is about.
+    fn tell_request(&self, text: &str, who: &str, targets: &[Target]) {
+        let entry = || Entry::new(wall::now_millis(), Kind::Request, text).by(who);
+        let programs: BTreeSet<&ProgramName> = targets.iter().map(Target::program).collect();
+        // One entry for many: a thousand of the same would push everything else out of the journal.
+        if programs.is_empty() || programs.len() > 10 {
+            return self.tell(entry());
+        }
+        for program in programs {
+            self.tell(Entry { program: Some(program.to_string()), ..entry() });
         }
     }
 
@@ -222,6 +244,7 @@ impl Daemon {
             let keys = self.needs_restart.join(", ");
             notes.push(format!("{keys}: the edit needs a restart of sppm"));
         }
+        notes.extend(self.core.plan().and_then(|(_, plan)| budget::warning(plan, limits::open_files())));
         notes.extend(self.log_troubles.values().cloned());
         notes
     }

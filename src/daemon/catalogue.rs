@@ -103,7 +103,7 @@ fn one(core: &Supervisor, all: &BTreeSet<ProgramName>, pattern: &str) -> Vec<Tar
 }
 
 /// `web.2`, also `web.1` for the one instance of a program without numbers.
-fn instance(core: &Supervisor, text: &str) -> Option<Slot> {
+pub(super) fn instance(core: &Supervisor, text: &str) -> Option<Slot> {
     let (program, index) = text.rsplit_once('.')?;
     let slot = Slot::new(ProgramName::new(program).ok()?, index.parse().ok()?);
     core.instance(&slot).map(|_| slot)

@@ -1,5 +1,8 @@
-//! What happens to instances, as lines of the supervisor's own log.
+//! What happens to instances, as lines of the supervisor's own log and as entries of the journal.
 
+use super::wall;
+use crate::journal::{Entry, Kind};
+use crate::model::{Exit, Signal};
 use crate::supervisor::{Fact, Notice, PhaseKind};
 
 /// Writes one notice down.
@@ -36,4 +39,90 @@ pub(super) fn log(notice: &Notice) {
             tracing::warn!(%instance, "its stop command could not be launched");
         }
     }
+}
+
+/// One notice as an entry of the journal.
+pub(super) fn entry(notice: &Notice) -> Entry {
+    let new = |kind, text: String| {
+        Entry::new(wall::now_millis(), kind, text).about(notice.slot.program.as_str(), notice.label.as_str())
+    };
+    match &notice.fact {
+        Fact::Started { pid } => {
+            Entry { pid: Some(*pid), ..new(Kind::Started, format!("started, pid {pid}")) }
+        }
+        Fact::LaunchFailed(failure) => {
+            new(Kind::LaunchFailed, format!("launch failed at stage {}: {failure}", failure.stage))
+        }
+        Fact::Exited { pid, exit, asked } => {
+            let (code, signal) = match exit {
+                Exit::Code(code) => (Some(*code), None),
+                Exit::Signal { signal, .. } => (None, Some(signal.to_string())),
+                Exit::Unknown => (None, None),
+            };
+            let text = exit_text(*exit, *asked);
+            Entry { pid: Some(*pid), code, signal, ..new(Kind::Exited, text) }
+        }
+        Fact::Phase { to, reason } => {
+            let text = if reason.is_empty() { to.to_string() } else { reason.clone() };
+            Entry { phase: Some(to.to_string()), ..new(Kind::Phase, text) }
+        }
+        Fact::Leftovers { processes, kept } => {
+            let fate = if *kept { "left alone (orphans: keep)" } else { "asked to end (orphans: kill)" };
+            new(
+                Kind::Leftovers,
+                format!("its main process left {processes} processes behind, which are {fate}"),
+            )
+        }
+        Fact::RolloutStopped { reason } => new(Kind::RolloutStopped, reason.clone()),
+        Fact::StopCommandFailed { exit: Some(exit) } => {
+            new(Kind::StopCommandFailed, format!("its stop command {exit}"))
+        }
+        Fact::StopCommandFailed { exit: None } => {
+            new(Kind::StopCommandFailed, "its stop command could not be launched".to_owned())
+        }
+    }
+}
+
+/// How a main process ended, and what that means.
+pub(super) fn exit_text(exit: Exit, asked: bool) -> String {
+    match (exit, asked) {
+        (exit, true) => format!("{exit}, as asked"),
+        (Exit::Code(code), false) => match code_meaning(code) {
+            Some(meaning) => format!("exited with code {code}: {meaning}"),
+            None => format!("exited with code {code}"),
+        },
+        (exit @ Exit::Signal { signal, .. }, false) => match signal_meaning(signal) {
+            Some(meaning) => format!("{exit}, which sppm did not send: {meaning}"),
+            None => format!("{exit}, which sppm did not send"),
+        },
+        (Exit::Unknown, false) => Exit::Unknown.to_string(),
+    }
+}
+
+/// What exit codes mean by convention (sysexits.h, and the shell's own: POSIX 2.8.2).
+fn code_meaning(code: u8) -> Option<&'static str> {
+    Some(match code {
+        64 => "wrong usage of its command line",
+        69 => "a service that it needs is missing",
+        77 => "something was not permitted",
+        78 => "its configuration is wrong",
+        126 => "a shell found the command but could not execute it",
+        127 => "a shell did not find the command",
+        129..=192 => "more than 128: mostly a shell whose command a signal ended",
+        _ => return None,
+    })
+}
+
+fn signal_meaning(signal: Signal) -> Option<&'static str> {
+    Some(match signal.number() {
+        libc::SIGKILL => "the kernel, out of memory (see dmesg), or another process",
+        libc::SIGSEGV | libc::SIGBUS => "it touched memory that is not its own",
+        libc::SIGABRT => "it gave itself up (assertion, abort)",
+        libc::SIGILL | libc::SIGFPE => "it did what a processor cannot do",
+        libc::SIGPIPE => "it wrote to a pipe that nobody reads",
+        libc::SIGSYS => "a system call that is forbidden to it",
+        libc::SIGXCPU | libc::SIGXFSZ => "it went over a resource limit",
+        libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT => "another process, or a terminal",
+        _ => return None,
+    })
 }

@@ -43,6 +43,10 @@ impl Places {
         self.folders.state_dir.join("overrides.json")
     }
 
+    pub(super) fn history(&self) -> PathBuf {
+        self.folders.state_dir.join("history.jsonl")
+    }
+
     pub(super) fn own_log(&self) -> PathBuf {
         self.folders.log_dir.join("sppm.log")
     }

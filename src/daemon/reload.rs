@@ -111,21 +111,27 @@ impl Reload {
         }
     }
 
-    pub(super) fn invalid(&mut self, problems: &Problems) {
+    /// Whether this is news.
+    pub(super) fn invalid(&mut self, problems: &Problems) -> bool {
         let text = problems.render(Style::Plain);
-        if self.error.as_ref() != Some(&text) {
+        let news = self.error.as_ref() != Some(&text);
+        if news {
             tracing::error!(
                 "the configuration is not valid, and nothing was changed: {}",
                 problems.first_line()
             );
         }
         self.error = Some(text);
+        news
     }
 
-    pub(super) fn valid(&mut self) {
-        if self.error.take().is_some() {
+    /// Whether this is news.
+    pub(super) fn valid(&mut self) -> bool {
+        let news = self.error.take().is_some();
+        if news {
             tracing::info!("the configuration is valid again");
         }
+        news
     }
 }
 

@@ -11,14 +11,15 @@ use super::reload::{Reload, Verdict};
 use super::settle::Waiters;
 use super::startup;
 use super::world::World;
-use super::{changes, records::Plans};
+use super::{budget, changes, records::Plans};
 use super::{voice, wall};
 use crate::config::{Loaded, Problems, Style};
 use crate::control::request::{Answer, Call};
 use crate::control::server::Server;
 use crate::control::wire::ErrorDto;
+use crate::journal::{Entry, Kind};
 use crate::keeper::link::{Order, Report, SignalOrigin};
-use crate::linux::clock;
+use crate::linux::{clock, limits};
 use crate::logs::{LogEvent, SinkTarget};
 use crate::model::{ApiSettings, Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
@@ -165,10 +166,13 @@ impl Daemon {
             LogEvent::Drained { run } => self.world.drained(run),
             LogEvent::Trouble { target, message, .. } => {
                 tracing::error!("{message}");
+                self.tell(Entry::new(wall::now_millis(), Kind::LogTrouble, message.clone()));
                 self.log_troubles.insert(target, message);
             }
             LogEvent::Recovered { target, dropped, .. } => {
                 tracing::info!(dropped, "a log works again");
+                let text = format!("a log works again; {dropped} bytes were dropped");
+                self.tell(Entry::new(wall::now_millis(), Kind::LogRecovered, text));
                 self.log_troubles.remove(&target);
             }
             LogEvent::Abandoned { target } => drop(self.log_troubles.remove(&target)),
@@ -190,7 +194,6 @@ impl Daemon {
             Signal::USR1 => {
                 tracing::info!("log files are opened anew ({signal}{})", from(origin));
                 self.world.logger.reopen();
-                self.own_log.reopen();
             }
             other => tracing::warn!("{other}{} is ignored: it means nothing in this version", from(origin)),
         }
@@ -199,6 +202,8 @@ impl Daemon {
     fn shut_down(&mut self, signal: Signal, origin: Option<SignalOrigin>, force: bool) {
         let by = Author { who: format!("{signal}{}", from(origin)), at: wall::now() };
         tracing::info!(force, "shutdown, asked by {}", by.who);
+        let text = if force { "shutdown at once" } else { "shutdown" };
+        self.tell(Entry::new(wall::now_millis(), Kind::Request, text).by(&by.who));
         // A shutdown is never refused.
         let _ = self.core.ask(clock::now(), &by, Request::Shutdown { force });
     }
@@ -218,7 +223,9 @@ impl Daemon {
             Err(problems) => return self.invalid(purpose, &problems),
         };
         self.reload.watch(&loaded.watched);
-        self.reload.valid();
+        if self.reload.valid() {
+            self.tell(Entry::new(wall::now_millis(), Kind::ConfigValid, "the configuration is valid again"));
+        }
         let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let Loaded { plan, .. } = loaded;
         let picture = changes::picture(&current, &plan, generation, warnings);
@@ -229,6 +236,7 @@ impl Daemon {
         let same_switches = current.disabled.keys().eq(plan.disabled.keys());
         let mut generation = generation;
         if difference != Default::default() || !same_switches {
+            self.tell_change(&picture, &purpose);
             generation = self.accept(now, plan, &recording, &purpose);
         }
         if let Purpose::Reload(call) = purpose {
@@ -249,6 +257,9 @@ impl Daemon {
             tracing::error!(%error, "cannot keep the accepted configuration: a take-over would read the file again");
         }
         tracing::info!(%generation, "the configuration has changed and is applied ({})", describe(purpose));
+        if let Some(warning) = budget::warning(&plan, limits::open_files()) {
+            tracing::warn!("{warning}");
+        }
         self.needs_restart = startup::needs_restart(&self.places, &self.api, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
@@ -277,10 +288,39 @@ impl Daemon {
         match purpose {
             Purpose::Diff(call) => answer(call),
             Purpose::Reload(call) => {
-                self.reload.invalid(problems);
+                self.note_invalid(problems);
                 answer(call);
             }
-            Purpose::Watch | Purpose::WatchAgain | Purpose::Asked(_) => self.reload.invalid(problems),
+            Purpose::Watch | Purpose::WatchAgain | Purpose::Asked(_) => self.note_invalid(problems),
+        }
+    }
+
+    fn note_invalid(&mut self, problems: &Problems) {
+        if self.reload.invalid(problems) {
+            let text =
+                format!("the configuration is not valid, and nothing was changed: {}", problems.first_line());
+            self.tell(Entry::new(wall::now_millis(), Kind::ConfigInvalid, text));
+        }
+    }
+
+    /// One more entry of the journal.
+    pub(super) fn tell(&self, entry: Entry) {
+        self.world.journal.add(entry);
+    }
+
+    /// An accepted edit, as an entry for each program that it touches, so that `why NAME` finds it.
+    fn tell_change(&self, picture: &crate::control::wire::DiffDto, purpose: &Purpose) {
+        let cause = describe(purpose);
+        if picture.changes.is_empty() {
+            let text = format!("the configuration was accepted ({cause}); no program changes");
+            self.tell(Entry::new(wall::now_millis(), Kind::ConfigChanged, text));
+        }
+        for change in &picture.changes {
+            let keys: Vec<&str> = change.keys.iter().map(|key| key.key.as_str()).collect();
+            let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
+            let text = format!("the configuration was accepted ({cause}): {}{keys}", change.change.as_str());
+            let entry = Entry::new(wall::now_millis(), Kind::ConfigChanged, text);
+            self.tell(Entry { program: Some(change.program.clone()), ..entry });
         }
     }
 
@@ -289,6 +329,8 @@ impl Daemon {
         tracing::info!(code, "everything has stopped; this is the end");
         self.waiters.look_now(&self.core, clock::now());
         self.world.logger.stop();
+        self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
+        self.world.journal.flush();
         self.world.wishes.finish();
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_millis(500));

@@ -15,9 +15,11 @@ use super::reload::Reload;
 use super::run::Daemon;
 use super::settle::Waiters;
 use super::trees::Trees;
+use super::wall;
 use super::world::World;
 use crate::config::{Watched, folders};
 use crate::files::Watcher;
+use crate::journal::{Entry, Journal, Kind};
 use crate::keeper::link::{Link, Order};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::{clock, limits};
@@ -90,12 +92,14 @@ fn build(
         launcher: Launcher::start(cgroups.clone(), inbox.clone()).map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
+        journal: Journal::start(places.history()).map_err(thread_failed)?,
         records,
         wishes,
         processes: BTreeMap::new(),
         pending: VecDeque::new(),
         finished: None,
     };
+    world.journal.add(first_entry(read_file, keeper_pid));
     let table =
         take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
@@ -137,6 +141,17 @@ fn build(
         cgroups,
         own_log,
     })
+}
+
+/// What the journal says of this start.
+fn first_entry(took_over: bool, keeper_pid: u32) -> Entry {
+    let version = env!("CARGO_PKG_VERSION");
+    let (kind, text) = match took_over {
+        false => (Kind::SupervisorStarted, format!("sppm {version} started")),
+        true => (Kind::SupervisorTookOver, format!("sppm {version} took over from a supervisor that died")),
+    };
+    let text = format!("{text}, pid {}, keeper pid {keeper_pid}", std::process::id());
+    Entry::new(wall::now_millis(), kind, text)
 }
 
 fn watch_file(

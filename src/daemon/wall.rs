@@ -30,3 +30,8 @@ impl Wall {
 pub(super) fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
+
+/// Now, with milliseconds.
+pub(super) fn now_millis() -> String {
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+}

@@ -6,6 +6,7 @@ use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
+use crate::journal::Journal;
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
 use crate::linux::signals::signal_group;
@@ -20,6 +21,7 @@ pub(super) struct World {
     pub(super) launcher: Launcher,
     pub(super) trees: Trees,
     pub(super) logger: Logger,
+    pub(super) journal: Journal,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
@@ -61,7 +63,10 @@ impl World {
                 }
             }
             Action::Release { run } => self.release(run),
-            Action::Note(notice) => notices::log(&notice),
+            Action::Note(notice) => {
+                notices::log(&notice);
+                self.journal.add(notices::entry(&notice));
+            }
             Action::Finish { code } => self.finished = Some(code),
         }
     }

@@ -16,6 +16,7 @@ pub mod memfd;
 pub mod packet;
 pub mod peer;
 pub mod pidfd;
+pub mod ports;
 pub mod proc;
 pub mod signals;
 pub mod tree;

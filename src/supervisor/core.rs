@@ -8,6 +8,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
 use super::shutdown::Shutdown;
+use super::takeover::Strays;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
 use crate::model::{Generation, Moment, Plan, Program, ProgramName, RunId, Slot};
@@ -26,7 +27,7 @@ pub struct Supervisor {
     pub(super) rolling: BTreeSet<ProgramName>,
     pub(super) runs: BTreeMap<RunId, Slot>,
     /// Processes of the keeper's table that belong to no slot: they are ended and released.
-    pub(super) strays: BTreeSet<RunId>,
+    pub(super) strays: Strays,
     timers: BTreeSet<(Moment, Slot)>,
     pub(super) out: VecDeque<Action>,
     random: Random,
@@ -60,7 +61,7 @@ impl Supervisor {
             shutdown: None,
             rolling: BTreeSet::new(),
             runs: BTreeMap::new(),
-            strays: BTreeSet::new(),
+            strays: Strays::default(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
             random: Random::new(seed),
@@ -73,10 +74,6 @@ impl Supervisor {
         for (slot, mut instance) in restored.instances {
             if mutant!(HandoffForgets) {
                 instance.replace = None;
-                instance.hurry = false;
-                if matches!(instance.phase, Phase::Backoff(_)) {
-                    instance.phase = Phase::Completed;
-                }
             }
             if let Some(run) = instance.run_mut() {
                 run.adopted = true;
@@ -177,7 +174,7 @@ impl Supervisor {
         let believed =
             if past && mutant!(BelievePast) { self.runs.values().next() } else { self.runs.get(&run) };
         let Some(slot) = believed.cloned() else {
-            return self.news_of_stray(run, &news);
+            return self.news_of_stray(now, run, &news);
         };
         self.turn(now, &slot, false, |instance, turn| {
             instance.observe(turn, news);
@@ -203,10 +200,9 @@ impl Supervisor {
         if self.table.is_awaited() {
             return;
         }
+        let wish = self.wish_of(slot);
         let spec = self.plan.as_ref().and_then(|plan| plan.programs.get(&slot.program));
         let operator = self.overrides.get(&slot.program);
-        let shutdown = self.shutdown.as_ref().map(|shutdown| &shutdown.record);
-        let wish = wish_for(slot.index, spec.map(AsRef::as_ref), operator, shutdown);
         let count = wanted_count(spec.map(AsRef::as_ref), operator);
         let single = wish.is_run() && count == 1;
         let Some(instance) = self.instances.get_mut(&slot.program).and_then(|all| all.get_mut(&slot.index))
@@ -221,6 +217,7 @@ impl Supervisor {
             spec,
             generation: self.generation,
             has_siblings: count > 1,
+            blocked: self.strays.block(slot),
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,
@@ -234,8 +231,10 @@ impl Supervisor {
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
+        let (early, late) = if mutant!(RecordsLate) { (then, Vec::new()) } else { (Vec::new(), then) };
+        self.out.extend(early);
         self.keep(now, slot, &before, &after);
-        self.out.extend(then);
+        self.out.extend(late);
         if ends {
             self.settle_all(now);
         }

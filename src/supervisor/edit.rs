@@ -11,16 +11,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Supervisor {
-    /// The plan's record stands before everything that follows from it, so that a crash in between leaves a core
-    /// that knows the plan and finds out the rest by comparing.
     pub(super) fn accept_plan(&mut self, now: Moment, generation: Generation, plan: Arc<Plan>) {
         if let TableState::Awaited(early) = &mut self.table {
             *early = Some((generation, plan));
             return;
         }
-        let old = self.plan.replace(Arc::clone(&plan));
+        let touched = self.take_plan(now, generation, &plan);
+        let slots = self.slots_of(&touched);
+        self.settle_slots(now, slots);
+    }
+
+    /// Everything but the consequences; says which programs have some.
+    ///
+    /// The plan's record stands before everything that follows from it, so that a crash in between leaves a core
+    /// that knows the plan and finds out the rest by comparing.
+    pub(super) fn take_plan(
+        &mut self,
+        now: Moment,
+        generation: Generation,
+        plan: &Arc<Plan>,
+    ) -> BTreeSet<ProgramName> {
+        let old = self.plan.replace(Arc::clone(plan));
         self.generation = generation;
-        let changed = changes(old.as_deref(), &plan);
+        let changed = changes(old.as_deref(), plan);
         for (name, change) in &changed {
             let before = old.as_ref().and_then(|old| old.programs.get(name)).map(AsRef::as_ref);
             self.expire_scale(before, name);
@@ -31,15 +44,13 @@ impl Supervisor {
         for name in changed.keys() {
             self.add_slots(now, name);
             for index in self.indexes(name) {
-                self.turn(now, &Slot::new(name.clone(), index), false, Instance::take_live_part);
+                self.turn(now, &Slot::new(name.clone(), index), false, Instance::take_spec);
             }
             self.rolling.insert(name.clone());
         }
         let before = old.iter().flat_map(|old| old.programs.keys());
         let gone = before.filter(|name| !plan.programs.contains_key(*name)).cloned();
-        let touched: BTreeSet<ProgramName> = gone.chain(changed.into_keys()).collect();
-        let slots = self.slots_of(&touched);
-        self.settle_slots(now, slots);
+        gone.chain(changed.into_keys()).collect()
     }
 
     /// What rests is tried again when its entry changed in what it is launched with, and a rollout that had stopped
@@ -68,6 +79,9 @@ impl Supervisor {
 
     /// A `scale` lasts until the file's own `instances` changes.
     fn expire_scale(&mut self, before: Option<&Program>, name: &ProgramName) {
+        if mutant!(ScaleStays) {
+            return;
+        }
         let Some(spec) = self.spec(name).cloned() else { return };
         let Some(wish) = self.overrides.get_mut(name) else { return };
         let ends = |file_count: u32, count: u32| {
@@ -88,7 +102,7 @@ impl Supervisor {
             return;
         }
         let wish = self.overrides.entry(name.clone()).or_default();
-        if wish.stopped.is_none() {
+        if wish.stopped.is_none() && !mutant!(AutostartStops) {
             wish.started = Started::All;
         }
         self.keep_override(name);
@@ -181,9 +195,19 @@ impl Instance {
         }
     }
 
+    /// What the plan's spec means for a run; looked at before any sibling acts.
+    pub(super) fn take_spec(&mut self, turn: &mut Turn<'_>) {
+        self.take_live_part(turn);
+        self.notice_edit(turn);
+    }
+
     /// A run that needs no new process for the plan's spec takes it as it is.
-    pub(super) fn take_live_part(&mut self, turn: &mut Turn<'_>) {
-        let (Some(spec), Some(run)) = (turn.spec, self.run_mut()) else { return };
+    fn take_live_part(&mut self, turn: &mut Turn<'_>) {
+        // A stop under way goes by the policy that it began with.
+        let (Phase::Starting(run) | Phase::Running(run) | Phase::Draining(run, _)) = &mut self.phase else {
+            return;
+        };
+        let Some(spec) = turn.spec else { return };
         if run.generation == turn.generation || outdated(run, turn).is_some() {
             return;
         }

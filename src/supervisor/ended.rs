@@ -1,6 +1,7 @@
 //! What follows the end of a run: nothing, a pause, giving up, or the next launch.
 
 use super::instance::{Turn, humane};
+use super::mutant::mutant;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
 use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
@@ -116,6 +117,10 @@ impl Instance {
     /// `judged`: it replaces another run, and its siblings are replaced only if it does well.
     pub(super) fn launch(&mut self, turn: &mut Turn<'_>, why: String, judged: bool) {
         let Some(spec) = turn.spec else { return };
+        if turn.blocked {
+            let why = "waits until an earlier process of it, of which there is no record, is gone".to_owned();
+            return self.enter(turn, Phase::Stopped, Some(why));
+        }
         let first = matches!(self.phase, Phase::Stopped) && self.last_exit.is_none();
         self.restarts = if first { self.restarts } else { self.restarts.saturating_add(1) };
         if judged && turn.has_siblings {
@@ -147,7 +152,9 @@ impl Instance {
         self.calm_down();
         self.replace = None;
         self.hurry = false;
-        self.passes_trial();
+        if !mutant!(TrialNeverEnds) {
+            self.passes_trial();
+        }
         self.enter(turn, Phase::Stopped, Some(why));
     }
 

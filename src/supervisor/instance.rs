@@ -8,7 +8,7 @@ use super::mutant::mutant;
 use super::random::Random;
 use super::wish::Wish;
 use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
-use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Orphans, Program, RunId, Slot};
+use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(super) struct Turn<'a> {
     pub(super) generation: Generation,
     /// The program has other instances, so a replacement is on trial.
     pub(super) has_siblings: bool,
+    /// A process of the slot's past, of which nothing is recorded, has to be gone before a launch.
+    pub(super) blocked: bool,
     /// Its turn to be replaced has come.
     pub(super) may_replace: bool,
     pub(super) out: &'a mut VecDeque<Action>,
@@ -139,8 +141,6 @@ impl Instance {
                 Trial::Running => run.started_at.map(|at| at + run.spec.restart.min_uptime),
                 Trial::None | Trial::Failed(_) => None,
             },
-            // What is to be left alone is not waited for; only the answer to CheckTree is missing.
-            Phase::Stopping(run, StopStage::Sweeping { .. }) if run.spec.orphans == Orphans::Keep => None,
             Phase::Stopping(_, StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) => {
                 Some(*deadline)
             }
@@ -214,8 +214,8 @@ impl Instance {
             News::Work(work) => {
                 run.saw(work, turn.now);
                 match work {
-                    Work::Busy => self.phase = Phase::Draining(run, until),
-                    Work::Idle => {
+                    Work::Busy if !mutant!(BusyIsIdle) => self.phase = Phase::Draining(run, until),
+                    Work::Busy | Work::Idle => {
                         // Only then: what is idle is kept from beginning a task until it has been asked.
                         let forget = Action::ForgetWork { run: run.id };
                         self.ask_to_stop(turn, run);
@@ -289,14 +289,17 @@ impl Instance {
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
     /// it; that an operator asked for a restart ends when the instance is to stop.
-    fn notice_edit(&mut self, turn: &Turn<'_>) {
+    pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
             return;
         }
-        let Some(run) = self.run().filter(|run| !run.asked) else { return };
-        if !matches!(self.replace, Some(Replace::Operator { .. })) {
-            self.replace = outdated(run, turn);
+        let Some(run) = self.run() else { return };
+        match &self.replace {
+            Some(Replace::Operator { .. }) => {}
+            // Signalled for an edit that was taken back: it ends all the same.
+            Some(Replace::Edit(_)) if run.asked => {}
+            Some(Replace::Edit(_)) | None => self.replace = outdated(run, turn),
         }
     }
 
@@ -310,7 +313,9 @@ impl Instance {
             Wish::Stop(reason) => {
                 self.why = reason.text(turn.slot.program.as_str());
                 self.hurry = false;
-                self.passes_trial();
+                if !mutant!(TrialNeverEnds) {
+                    self.passes_trial();
+                }
             }
         }
     }
@@ -346,7 +351,7 @@ impl Instance {
         let forgotten = mutant!(StopLostInLaunch) && run.started_at == Some(turn.now);
         if (turn.wish.is_run() && !replace_now) || forgotten {
             // A forced stop that was taken back must not make the next one forced.
-            self.hurry = false;
+            self.hurry &= mutant!(HurryStays);
             self.phase = Phase::Running(run);
             return;
         }

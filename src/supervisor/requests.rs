@@ -1,5 +1,6 @@
 //! Operators' requests.
 
+use super::mutant::mutant;
 use super::wish::wanted_count;
 use super::{
     Action, Author, Instance, MAX_INSTANCES, Override, Phase, Refused, Replace, Request, ScaleTo, ScaleWish,
@@ -267,20 +268,19 @@ impl Override {
 impl Instance {
     /// `start`: what rests is tried again at once, what runs goes on.
     fn start_over(&mut self, by: &str) {
-        self.forget_failed_trial();
+        self.begin_anew();
         match &self.phase {
             Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
-                self.calm_down();
                 self.replace = Some(Replace::Operator { by: by.to_owned(), force: false });
             }
             // A forced stop, if there was one, is taken back with the stop.
-            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry = false,
+            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry &= mutant!(HurryStays),
             Phase::Stopping(..) | Phase::Killing(_) => {}
         }
     }
 
     fn ask_for_restart(&mut self, replace: Replace) {
-        self.forget_failed_trial();
+        self.begin_anew();
         let force = matches!(replace, Replace::Operator { force: true, .. });
         match &self.phase {
             // On its way down, and it will come up with the newest spec.
@@ -292,7 +292,9 @@ impl Instance {
         self.replace = Some(replace);
     }
 
-    fn forget_failed_trial(&mut self) {
+    /// Earlier failures count no more, whatever it is doing.
+    fn begin_anew(&mut self) {
+        self.calm_down();
         if matches!(self.trial, Trial::Failed(_)) {
             self.trial = Trial::None;
         }

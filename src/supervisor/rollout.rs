@@ -46,8 +46,8 @@ impl Supervisor {
     /// stays to be done.
     pub(super) fn call_off_restarts(&mut self, now: Moment, failed: &Slot) {
         let waits = |i: &Instance| {
-            let live = matches!(i.phase, Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..));
-            live && matches!(i.replace, Some(Replace::Operator { .. }))
+            let not_begun = i.run().is_some_and(|run| !run.asked);
+            not_begun && matches!(i.replace, Some(Replace::Operator { .. }))
         };
         let siblings = self.instances.get(&failed.program).into_iter().flatten();
         let waiting: Vec<u32> = siblings.filter(|(_, i)| waits(i)).map(|(index, _)| *index).collect();

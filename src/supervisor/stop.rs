@@ -55,17 +55,16 @@ impl Instance {
 
     pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage) {
         let (StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) = stage;
-        // Main is gone and the rest is to be left alone: only the answer to CheckTree is missing.
-        if matches!(stage, StopStage::Sweeping { .. }) && run.spec.orphans == Orphans::Keep {
+        let overdue = deadline <= turn.now || mutant!(NoGrace);
+        if !self.hurry && !overdue {
             self.phase = Phase::Stopping(run, stage);
             return;
+        }
+        if matches!(stage, StopStage::Sweeping { .. }) && run.spec.orphans == Orphans::Keep {
+            return self.run_ended(turn, run);
         }
         if self.hurry {
             return self.kill(turn, run, "without waiting, as asked");
-        }
-        if deadline > turn.now && !mutant!(NoGrace) {
-            self.phase = Phase::Stopping(run, stage);
-            return;
         }
         match stage {
             StopStage::Asked { step, .. } if next_step(&run.spec.stop, step).is_some() => {

@@ -4,9 +4,43 @@ use super::core::TableState;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::{Action, Instance, Phase, Run, StopStage, Supervisor, TableEntry, TableStage};
-use crate::model::{Exit, Generation, Moment, Orphans, Program, ProgramName, RunId, Slot};
-use std::collections::BTreeSet;
+use crate::model::{Exit, Generation, Moment, Program, ProgramName, RunId, Slot};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Processes of the keeper's table that belong to no instance: nothing can be said of them but where they were.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    runs: BTreeMap<RunId, Slot>,
+    slots: BTreeSet<(Slot, RunId)>,
+}
+
+impl Strays {
+    fn insert(&mut self, run: RunId, slot: Slot) {
+        self.slots.insert((slot.clone(), run));
+        self.runs.insert(run, slot);
+    }
+
+    fn remove(&mut self, run: RunId) -> Option<Slot> {
+        let slot = self.runs.remove(&run)?;
+        self.slots.remove(&(slot.clone(), run));
+        Some(slot)
+    }
+
+    pub(super) fn contains(&self, run: RunId) -> bool {
+        self.runs.contains_key(&run)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Nothing may be launched into this slot before its stray is gone.
+    pub(super) fn block(&self, slot: &Slot) -> bool {
+        let from = (slot.clone(), RunId::from_bits(0));
+        !self.is_empty() && self.slots.range(from..).next().is_some_and(|(other, _)| other == slot)
+    }
+}
 
 impl Supervisor {
     /// The keeper's table: from now on the core acts.
@@ -16,6 +50,9 @@ impl Supervisor {
             TableState::Known => return,
         };
         self.lose_runs(now, &entries);
+        if let Some((generation, plan)) = early {
+            self.take_plan(now, generation, &plan);
+        }
         let slots: Vec<Slot> = self.instances().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.turn(now, &slot, false, Instance::resume);
@@ -28,13 +65,10 @@ impl Supervisor {
         // A slot that was wanted and never recorded has no record to be restored from.
         let programs: Vec<ProgramName> =
             self.plan.iter().flat_map(|plan| plan.programs.keys().cloned()).collect();
-        for name in programs {
+        for name in programs.into_iter().filter(|_| !mutant!(SlotsForgotten)) {
             self.add_slots(now, &name);
         }
         self.settle_all(now);
-        if let Some((generation, plan)) = early {
-            self.accept_plan(now, generation, plan);
-        }
     }
 
     /// Runs of the records that the keeper does not hold.
@@ -57,41 +91,47 @@ impl Supervisor {
         if !self.runs.contains_key(&entry.run) && !self.adopt(now, &entry) {
             return self.learn_stray(&entry);
         }
-        match entry.stage {
-            TableStage::Forked => {}
-            TableStage::Running { pid } => self.news(now, entry.run, News::Launched { pid }),
-            TableStage::Failed(failure) => self.news(now, entry.run, News::LaunchFailed(failure)),
-            TableStage::Exited { pid, exit } => {
-                self.news(now, entry.run, News::Launched { pid });
-                self.news(now, entry.run, News::Exited(exit));
+        let news = match entry.stage {
+            TableStage::Forked => return,
+            TableStage::Running { pid } => vec![News::Launched { pid }],
+            TableStage::Failed(failure) => vec![News::LaunchFailed(failure)],
+            TableStage::Exited { pid, exit } => vec![News::Launched { pid }, News::Exited(exit)],
+        };
+        // What follows is decided when all is known: else what has ended would be asked to stop.
+        let slot = self.runs.get(&entry.run).cloned().unwrap_or(entry.slot);
+        self.turn(now, &slot, false, |instance, turn| {
+            for news in news {
+                instance.observe(turn, news);
             }
-        }
+        });
     }
 
-    /// A process that belongs to no slot: it ends. Mostly it has, and its release alone was lost with the crash.
+    /// A process that belongs to no slot: it ends. What has ended was seen to its end, and its release alone was lost
+    /// with the crash; what it left, if anything, was to be left alone.
     fn learn_stray(&mut self, entry: &TableEntry) {
         let run = entry.run;
-        let keeps = self.spec(&entry.slot.program).is_some_and(|spec| spec.orphans == Orphans::Keep);
         match entry.stage {
-            TableStage::Failed(_) => return self.out.push_back(Action::Release { run }),
-            TableStage::Exited { .. } if keeps => return self.out.push_back(Action::Release { run }),
-            TableStage::Exited { .. } => self.out.push_back(Action::CheckTree { run }),
+            TableStage::Failed(_) | TableStage::Exited { .. } => {
+                return self.out.push_back(Action::Release { run });
+            }
             TableStage::Running { .. } => self.out.push_back(Action::Kill { run }),
             TableStage::Forked => {}
         }
-        self.strays.insert(run);
+        self.strays.insert(run, entry.slot.clone());
     }
 
-    pub(super) fn news_of_stray(&mut self, run: RunId, news: &News) {
-        if !self.strays.contains(&run) {
+    pub(super) fn news_of_stray(&mut self, now: Moment, run: RunId, news: &News) {
+        if !self.strays.contains(run) {
             return;
         }
         match news {
             News::Launched { .. } | News::TreeLeft(_) => self.out.push_back(Action::Kill { run }),
             News::Exited(_) => self.out.push_back(Action::CheckTree { run }),
             News::TreeEmpty | News::LaunchFailed(_) => {
-                self.strays.remove(&run);
                 self.out.push_back(Action::Release { run });
+                if let Some(slot) = self.strays.remove(run) {
+                    self.settle(now, &slot);
+                }
             }
             News::StopCommandDone(_) | News::Work(_) => {}
         }
@@ -158,7 +198,7 @@ impl Instance {
 
     /// Orders whose answer may have been lost are given again.
     fn resume(&mut self, turn: &mut Turn<'_>) {
-        self.take_live_part(turn);
+        self.take_spec(turn);
         match &self.phase {
             Phase::Draining(run, _) => turn.out.push_back(Action::LookAtWork { run: run.id }),
             Phase::Stopping(run, StopStage::Sweeping { .. }) => {

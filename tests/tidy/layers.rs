@@ -12,11 +12,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("linux", &["model"]),
     ("logs", &["model", "linux"]),
     ("files", &["model", "linux"]),
-    ("ledger", &["model", "linux"]),
-    ("control", &["model", "linux"]),
+    ("journal", &["model", "linux"]),
+    // The journal's entries are a promise to strangers, like the rest of what goes over the socket.
+    ("control", &["model", "linux", "journal"]),
     ("keeper", &["model", "linux"]),
-    ("daemon", &["model", "config", "supervisor", "linux", "logs", "files", "ledger", "control", "keeper"]),
-    ("cli", &["model", "config", "control", "daemon"]),
+    ("daemon", &["model", "config", "supervisor", "linux", "logs", "files", "journal", "control", "keeper"]),
+    ("cli", &["model", "config", "control", "journal", "daemon"]),
     ("main", &["cli", "daemon", "keeper"]),
     ("lib", &[]),
 ];

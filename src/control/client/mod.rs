@@ -8,7 +8,7 @@ mod http;
 mod target;
 
 pub use events::Events;
-pub use target::{Target, logs, settle, status};
+pub use target::{Target, events, history, logs, settle, status, why};
 
 use super::wire::{ErrorDto, ErrorKind};
 use http::{Body, Head};

@@ -55,6 +55,26 @@ pub fn logs(names: &[String], lines: Option<u32>, follow: bool) -> Target {
     Target::path("/v1/logs").names(names).with("lines", &lines).with("follow", &follow.to_string())
 }
 
+/// Events; behind number `after`, else only what comes.
+pub fn events(names: &[String], after: Option<u64>) -> Target {
+    let target = Target::path("/v1/events").names(names);
+    match after {
+        Some(number) => target.with("after", &number.to_string()),
+        None => target,
+    }
+}
+
+/// The last entries of the journal; `None` is all that there are.
+pub fn history(names: &[String], lines: Option<u32>) -> Target {
+    let lines = lines.map_or_else(|| "all".to_owned(), |number| number.to_string());
+    Target::path("/v1/history").names(names).with("lines", &lines)
+}
+
+/// Why a program is as it is. `name` is a program's name, so it needs no encoding.
+pub fn why(name: &crate::model::ProgramName) -> Target {
+    Target(format!("/v1/why/{name}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

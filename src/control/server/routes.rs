@@ -41,6 +41,9 @@ pub(super) fn router(door: Door) -> Router {
         .route("/v1/diff", get(diff))
         .route("/v1/settle", get(settle))
         .route("/v1/logs", get(logs))
+        .route("/v1/events", get(events))
+        .route("/v1/history", get(history))
+        .route("/v1/why/{name}", get(why))
         .route("/v1/reload", post(reload))
         .route("/v1/start", post(start))
         .route("/v1/stop", post(stop))
@@ -110,7 +113,7 @@ impl Shared {
     async fn ask(&self, peer: Peer, request: ApiRequest) -> Response {
         match self.call(peer, request).await {
             Ok(Sent::Answer(answer)) => render(answer),
-            Ok(Sent::Feed(_)) => unexpected(),
+            Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
             Err(refused) => refused,
         }
     }
@@ -126,6 +129,8 @@ fn render(answer: Answer) -> Response {
         Answer::Diff(diff) => Json(diff).into_response(),
         Answer::Accepted(accepted) => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
         Answer::Settled(settled) => Json(settled).into_response(),
+        Answer::History(entries) => Json(entries).into_response(),
+        Answer::Why(why) => Json(why).into_response(),
         Answer::Error(error) => failure(error),
     }
 }
@@ -138,11 +143,12 @@ struct Parameters {
     wait: Option<String>,
     lines: Option<String>,
     follow: Option<String>,
+    after: Option<String>,
 }
 
 impl Parameters {
     fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, String> {
-        let mut found = Self { names: Vec::new(), wait: None, lines: None, follow: None };
+        let mut found = Self { names: Vec::new(), wait: None, lines: None, follow: None, after: None };
         for (key, value) in pairs {
             match key.as_str() {
                 other if !known.contains(&other) => {
@@ -151,6 +157,7 @@ impl Parameters {
                 "wait_ms" => found.wait = Some(value),
                 "lines" => found.lines = Some(value),
                 "follow" => found.follow = Some(value),
+                "after" => found.after = Some(value),
                 _name => found.names.push(value),
             }
         }
@@ -177,7 +184,7 @@ async fn program(State(shared): State<Shared>, peer: Peer, Path(name): Path<Stri
             }
         }
         Ok(Sent::Answer(other)) => render(other),
-        Ok(Sent::Feed(_)) => unexpected(),
+        Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
         Err(refused) => refused,
     }
 }
@@ -221,10 +228,59 @@ async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> 
         return failure(ErrorDto::new(ErrorKind::Busy, format!("{FEEDS} readers follow logs already")));
     };
     match shared.call(peer, ApiRequest::Logs { names: found.names, lines, follow }).await {
-        Ok(Sent::Feed(items)) => feed::response(items, slot),
+        Ok(Sent::Feed(items)) => feed::lines(items, slot),
+        Ok(Sent::Events(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
     }
+}
+
+/// Events as they happen. `after=N`, or the header `Last-Event-ID`, begins behind event N.
+async fn events(
+    State(shared): State<Shared>,
+    peer: Peer,
+    headers: header::HeaderMap,
+    Query(pairs): Pairs,
+) -> Response {
+    let found = match Parameters::of(pairs, &["name", "after"]) {
+        Ok(found) => found,
+        Err(message) => return usage(message),
+    };
+    let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let after = match found.after.or(resumed).map(|text| text.parse()) {
+        None => None,
+        Some(Ok(number)) => Some(number),
+        Some(Err(_)) => return usage("`after` is the number of an event"),
+    };
+    let Ok(slot) = Arc::clone(&shared.feeds).try_acquire_owned() else {
+        return failure(ErrorDto::new(ErrorKind::Busy, format!("{FEEDS} readers follow already")));
+    };
+    match shared.call(peer, ApiRequest::Events { names: found.names, after }).await {
+        Ok(Sent::Events(items)) => feed::events(items, slot),
+        Ok(Sent::Feed(_)) => unexpected(),
+        Ok(Sent::Answer(answer)) => render(answer),
+        Err(refused) => refused,
+    }
+}
+
+async fn history(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
+    let found = match Parameters::of(pairs, &["name", "lines"]) {
+        Ok(found) => found,
+        Err(message) => return usage(message),
+    };
+    let last = match found.lines.as_deref() {
+        None => 100,
+        Some("all") => u32::MAX,
+        Some(number) => match number.parse() {
+            Ok(number) => number,
+            Err(_) => return usage("`lines` is a number or `all`"),
+        },
+    };
+    shared.ask(peer, ApiRequest::History { names: found.names, last }).await
+}
+
+async fn why(State(shared): State<Shared>, peer: Peer, Path(name): Path<String>) -> Response {
+    shared.ask(peer, ApiRequest::Why { name }).await
 }
 
 /// What a POST may say. No body at all says nothing; unknown words are errors.
@@ -237,6 +293,14 @@ struct Order {
     runtime: bool,
     signal: Option<String>,
     to: Option<String>,
+}
+
+impl Order {
+    /// All that is named. `{"name": "web"}` must not mean everything.
+    fn named(&mut self) -> Vec<String> {
+        self.names.extend(self.name.take());
+        std::mem::take(&mut self.names)
+    }
 }
 
 /// Reads the body as JSON, whatever its content type says: `curl -d '{"names": ["web"]}'` works.
@@ -283,32 +347,32 @@ async fn reload(State(shared): State<Shared>, peer: Peer, request: Request) -> R
 }
 
 async fn start(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| Ok(ApiRequest::Start { names: order.names })).await
+    act(shared, peer, request, |mut order| Ok(ApiRequest::Start { names: order.named() })).await
 }
 
 async fn stop(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| {
-        Ok(ApiRequest::Stop { names: order.names, force: order.force, runtime: order.runtime })
+    act(shared, peer, request, |mut order| {
+        Ok(ApiRequest::Stop { names: order.named(), force: order.force, runtime: order.runtime })
     })
     .await
 }
 
 async fn restart(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| match order.names.is_empty() {
-        false => Ok(ApiRequest::Restart { names: order.names, force: order.force }),
-        true => Err("`names` is missing; [\"all\"] means every program"),
+    act(shared, peer, request, |mut order| match order.named() {
+        names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
+        names => Ok(ApiRequest::Restart { names, force: order.force }),
     })
     .await
 }
 
 async fn signal(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| {
+    act(shared, peer, request, |mut order| {
         let signal = order.signal.as_deref().ok_or("`signal` is missing")?;
         let signal: Signal =
             signal.parse().map_err(|_| "`signal` is not a signal: TERM, SIGHUP, RTMIN+1, 10")?;
-        match order.names.is_empty() {
-            false => Ok(ApiRequest::Signal { names: order.names, signal }),
-            true => Err("`names` is missing; [\"all\"] means every program"),
+        match order.named() {
+            names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
+            names => Ok(ApiRequest::Signal { names, signal }),
         }
     })
     .await
@@ -329,5 +393,9 @@ async fn scale(State(shared): State<Shared>, peer: Peer, request: Request) -> Re
 }
 
 async fn shutdown(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| Ok(ApiRequest::Shutdown { force: order.force })).await
+    act(shared, peer, request, |mut order| match order.named().is_empty() {
+        true => Ok(ApiRequest::Shutdown { force: order.force }),
+        false => Err("a shutdown ends everything and takes no names; /v1/stop does"),
+    })
+    .await
 }

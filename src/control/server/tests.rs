@@ -4,10 +4,11 @@
 
 use super::*;
 use crate::control::client::{self, Client, ClientError, Target};
-use crate::control::request::{Answer, ApiRequest, Feed};
+use crate::control::request::{Answer, ApiRequest, EventItem, Feed};
 use crate::control::wire::{
-    AcceptedDto, ErrorDto, ErrorKind, LogItem, ScaleTo, SettleDto, StatusDto, SupervisorDto,
+    AcceptedDto, ErrorDto, ErrorKind, LogItem, ScaleTo, SettleDto, StatusDto, SupervisorDto, WhyDto,
 };
+use crate::journal::{Entry, Kind};
 use crate::model::Signal;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -96,6 +97,20 @@ fn play(call: Call, feeds: &Mutex<Vec<Feed>>) {
         ApiRequest::Settle { .. } => call.reply.send(Answer::Settled(SettleDto::default())),
         // Dropped without an answer.
         ApiRequest::Shutdown { .. } => {}
+        ApiRequest::Events { after, .. } => {
+            let feed = call.reply.events();
+            let mut entry = Entry::new("2026-01-01T00:00:00.000Z".to_owned(), Kind::Started, "a\nb");
+            entry.seq = after.unwrap_or(0) + 1;
+            feed.try_send(EventItem::Entry(Box::new(entry))).unwrap();
+            feed.try_send(EventItem::Missed(7)).unwrap();
+        }
+        ApiRequest::History { last, .. } => {
+            let entry = Entry::new("2026-01-01T00:00:00.000Z".to_owned(), Kind::Exited, last.to_string());
+            call.reply.send(Answer::History(vec![entry]));
+        }
+        ApiRequest::Why { name } => {
+            call.reply.send(Answer::Why(Box::new(WhyDto { program: name, ..WhyDto::default() })));
+        }
         ApiRequest::Logs { lines, .. } => {
             let feed = call.reply.feed();
             for number in 0..lines.unwrap_or(3) {
@@ -194,7 +209,16 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
     assert_eq!(kind, ErrorKind::Usage);
     assert!(message.contains("forced"), "{message}");
     assert_eq!(post(json!({"names": ["x".repeat(70_000)]})).0, ErrorKind::Usage);
+    let shutdown = Target::path("/v1/shutdown");
+    assert!(stage.client().post::<AcceptedDto>(&shutdown, &json!({"name": "web"}), SOON).is_err());
     assert!(stage.asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn one_name_never_means_everything() {
+    let stage = Stage::new();
+    let _ = stage.client().post::<AcceptedDto>(&Target::path("/v1/stop"), &json!({"name": "web"}), SOON);
+    assert_eq!(stage.last(), ApiRequest::Stop { names: vec!["web".into()], force: false, runtime: false });
 }
 
 #[test]
@@ -341,4 +365,15 @@ fn stopping_lets_answers_go_out_and_then_nobody_listens() {
     let _idle = StdStream::connect(stage.socket()).unwrap();
     stage.server.take().unwrap().stop(Duration::from_millis(200));
     assert!(matches!(stage.client().probe(), Err(ClientError::NoServer(_))));
+}
+
+#[test]
+fn events_are_numbered_resumed_and_say_what_was_missed() {
+    let stage = Stage::new();
+    let events = stage.client().stream(&client::events(&[], Some(41)), SOON).unwrap();
+    let seen: Vec<String> = events.map(Result::unwrap).collect();
+    assert!(seen[0].contains("\"seq\":42") && seen[0].contains("a\\nb"), "{seen:?}");
+    assert_eq!(seen[1], "{\"missed\":7}");
+    let history: Vec<Entry> = stage.client().get(&client::history(&[], None), SOON).unwrap();
+    assert_eq!(history[0].text, u32::MAX.to_string());
 }

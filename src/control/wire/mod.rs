@@ -4,6 +4,8 @@
 //! skip what they do not know. Words (`phase`, `desired`) are texts, so that an older command still shows
 //! what a newer supervisor says.
 //!
+//! Entries of the journal ([`crate::journal::Entry`]) are such a promise themselves and appear as they are.
+//!
 //! Never add here: a type of the core, or a field that was removed and came back with another meaning.
 
 mod answer;
@@ -12,6 +14,7 @@ mod error;
 mod log;
 mod scale;
 mod status;
+mod why;
 
 pub use answer::{AcceptedDto, SettleDto, SettledDto, SettledWord};
 pub use diff::{ChangeDto, ChangeKind, DiffDto, KeyChangeDto, is_secret};
@@ -19,3 +22,4 @@ pub use error::{ErrorBody, ErrorDto, ErrorKind};
 pub use log::LogItem;
 pub use scale::{InvalidScale, ScaleTo};
 pub use status::{InstanceDto, LastExitDto, ProgramDto, StatusDto, SupervisorDto};
+pub use why::{WhyDto, WhyInstanceDto};

@@ -8,7 +8,7 @@ use super::plans::{any_plan, edited};
 use super::world::World;
 use crate::model::{Moment, Plan, ProgramName, RunId, Slot};
 use crate::supervisor::diff::{compare, diff};
-use crate::supervisor::{Action, Event, Instance, Replace, Restored, Supervisor, Work};
+use crate::supervisor::{Action, Event, Instance, Phase, Replace, Restored, Supervisor, Trial, Work};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,7 @@ pub(super) struct Sim {
     pub(super) finished: bool,
     pub(super) step: u32,
     pub(super) actions: u64,
+    crashes: u32,
     /// No crash any more.
     pub(super) calm: bool,
 }
@@ -71,6 +72,7 @@ impl Sim {
             finished: false,
             step: 0,
             actions: 0,
+            crashes: 0,
             calm: false,
         }
     }
@@ -200,11 +202,14 @@ impl Sim {
         if ticks && (self.dice.percent(Kind::Time, 50) || self.world.next_at().is_none_or(|at| at > self.now))
         {
             self.say(|| "TICK".to_owned());
+            let crashes = self.crashes;
             self.tick(&Cause::Other)?;
             let again = self.core.next_deadline();
-            demand(self.finished || again.is_none_or(|at| at > self.now), Law::Converges, || {
-                format!("a tick at {} leaves the deadline {again:?}", self.now)
-            })?;
+            demand(
+                self.finished || self.crashes > crashes || again.is_none_or(|at| at > self.now),
+                Law::Converges,
+                || format!("a tick at {} leaves the deadline {again:?}", self.now),
+            )?;
             return Ok(true);
         }
         if self.dice.percent(Kind::Time, 50) && self.world.pass(self.now, &mut self.dice, &self.swarm) {
@@ -254,13 +259,20 @@ impl Sim {
 
     /// What another plan permits.
     fn note_edits(&mut self, old: Option<&Plan>, new: &Plan) {
+        self.forget_steady();
         self.watch.wishes.accept(old, new);
         for (name, spec) in &new.programs {
             let before = old.and_then(|old| old.programs.get(name));
             let change = before.map(|before| compare(before, spec));
-            if change.as_ref().is_none_or(|change| !change.is_none()) {
-                self.watch.edited(name, change.is_none_or(|change| !change.restart.is_empty()));
+            if change.as_ref().is_some_and(|change| change.is_none()) {
+                continue;
             }
+            let restart = change.is_none_or(|change| !change.restart.is_empty());
+            self.watch.edited(name, restart);
+            let rests =
+                |i: &Instance| matches!(i.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+            let resting = self.core.instances().filter(|(s, i)| restart && s.program == *name && rests(i));
+            self.watch.judged.extend(resting.map(|(slot, _)| slot));
         }
     }
 
@@ -290,7 +302,10 @@ impl Sim {
     pub(super) fn crash(&mut self) -> Checked {
         let amnesia = self.dice.percent(Kind::Crash, self.swarm.amnesia);
         self.say(|| format!("CRASH{}", if amnesia { ", and the records are lost" } else { "" }));
-        self.world.supervisor_dies();
+        self.crashes += 1;
+        let kept = &self.ledger.instances;
+        self.world.supervisor_dies(|slot| kept.get(slot).is_some_and(|instance| instance.drains()));
+        self.watch.crashed(&self.ledger.instances);
         let until = self.now + self.dice.millis(Kind::Crash, 0, 3000);
         while self.world.next_at().is_some_and(|at| at <= until) {
             self.now = self.world.next_at().unwrap_or(self.now).max(self.now);
@@ -301,6 +316,13 @@ impl Sim {
         if amnesia {
             self.watch.forget_all();
             self.ledger.instances.clear();
+            // Nobody can say any more what a process was launched with: it counts as what the plan says.
+            let plan = self.ledger.plan().cloned();
+            for process in self.world.table.values_mut() {
+                let spec = plan.as_ref().and_then(|plan| plan.programs.get(&process.slot.program));
+                process.spec = spec.cloned().unwrap_or_else(|| Arc::clone(&process.spec));
+                process.grace = process.grace.min(process.spec.stop.grace());
+            }
         }
         // What was not on disk was never wanted.
         self.watch.wishes.kept = self.ledger.overrides.clone();
@@ -311,6 +333,10 @@ impl Sim {
         let asked =
             |slot: &Slot| kept.get(slot).is_some_and(|i| matches!(i.replace, Some(Replace::Operator { .. })));
         self.watch.restarts.retain(asked);
+        let judged =
+            |slot: &Slot| kept.get(slot).is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running);
+        self.watch.judged.retain(judged);
+        self.ledger.take_over();
         let seed = self.dice.seed128(Kind::Checks);
         self.core = Supervisor::new(seed, self.now, self.ledger.restored(amnesia));
         let early = self.dice.percent(Kind::Crash, 20);
@@ -347,8 +373,11 @@ impl Sim {
         let over = self.core.shutdown.is_some() && self.world.table.is_empty();
         demand(!over, Law::EndsLast, || "nothing lives, and that is not the end".to_owned())?;
         self.forget_unwanted();
-        let restored = self.ledger.instances.iter().map(|(slot, instance)| (slot.clone(), adopted(instance)));
-        let known = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
+        self.forget_steady();
+        let restored =
+            self.ledger.instances.iter().map(|(slot, instance)| (&slot.program, slot.index, instance));
+        let known = self.core.instances.iter();
+        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, i)));
         demand(restored.eq(known), Law::Handoff, || {
             let core: Vec<_> = self.core.instances().collect();
             format!("records and core differ:\n{:?}\n{core:?}", self.ledger.instances)
@@ -364,7 +393,7 @@ impl Sim {
 
     fn check_owned(&self) -> Checked {
         for (run, process) in &self.world.table {
-            let owned = self.core.slot_of(*run) == Some(&process.slot) || self.core.strays.contains(run);
+            let owned = self.core.slot_of(*run) == Some(&process.slot) || self.core.strays.contains(*run);
             demand(owned, Law::Owned, || format!("{run} of {:?} belongs to nobody", process.slot))?;
         }
         let slots = self.core.instances().filter_map(|(_, instance)| instance.run()).map(|run| run.id);

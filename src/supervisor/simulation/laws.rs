@@ -151,10 +151,7 @@ impl Sim {
         let slot = &launch.slot;
         for (run, other) in self.world.table.iter().filter(|(_, other)| other.slot == *slot) {
             demand(!other.main_lives(), Law::OneRun, || format!("{slot:?} launched while {run} runs"))?;
-            let stray = self.core.strays.contains(run) && self.watch.amnesia;
-            demand(other.left == 0 || stray, Law::TreeGone, || {
-                format!("{slot:?} launched; {run} left some")
-            })?;
+            demand(other.left == 0, Law::TreeGone, || format!("{slot:?} launched; {run} left some"))?;
         }
         demand(!self.watch.wishes.shutdown, Law::EndsLast, || format!("{slot:?} launched in a shutdown"))?;
         demand(self.wanted(slot), Law::Wishes, || format!("{slot:?} launched, but it is not wanted"))?;
@@ -212,7 +209,7 @@ impl Sim {
     fn check_kill(&mut self, run: RunId) -> Checked {
         let now = self.now;
         let process = self.process(run)?;
-        if self.core.strays.contains(&run) {
+        if self.core.strays.contains(run) {
             let lost = self.watch.amnesia;
             return demand(lost, Law::Owned, || format!("{run} is killed as a stray"));
         }
@@ -221,14 +218,19 @@ impl Sim {
             return if first { self.remember_replacing(run) } else { Ok(()) };
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
-        if let Some(began) = process.grace_began() {
+        let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
+        let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
+        // It may have ended in the last moment of a drain, or been asked in the last moment of a supervisor: nobody
+        // knows yet.
+        let drained = self.ledger.instances.get(&process.slot).is_some_and(|instance| instance.drains());
+        if let Some(began) = process.grace_began()
+            && !(patient && (process.asks == 0 || drained))
+        {
             return demand(passed(Some(began), process.grace), Law::Grace, || {
                 format!("{run} was killed {:?} into a grace of {:?}", now.since(began), process.grace)
             });
         }
-        let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
         let law = if process.busy { Law::Busy } else { Law::Grace };
-        let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
         demand(patient, law, || format!("{run} was killed and never asked to stop"))?;
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was killed without a cause"))?;
         self.remember_replacing(run)
@@ -237,7 +239,7 @@ impl Sim {
     fn check_release(&self, run: RunId) -> Checked {
         // A run that was lost with its order is released too; the keeper ignores that.
         let Some(process) = self.world.table.get(&run) else { return Ok(()) };
-        let kept = process.spec.orphans == Orphans::Keep && !process.main_lives();
+        let kept = process.spec.orphans == Orphans::Keep || self.watch.amnesia;
         demand(!process.main_lives(), Law::TreeGone, || format!("{run} was released and runs"))?;
         demand(process.left == 0 || kept, Law::TreeGone, || format!("{run} was released and left some"))
     }

@@ -8,7 +8,7 @@ use super::laws::{Checked, Law, demand};
 use super::wishes::Wishes;
 use super::world::Stage;
 use crate::model::{Exit, GiveUp, Moment, ProgramName, RestartPolicy, RestartWhen, RunId, Slot};
-use crate::supervisor::{Instance, Launch, Run};
+use crate::supervisor::{Instance, Launch, Phase, Replace, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -42,11 +42,14 @@ pub(super) struct Watch {
     pub(super) shutdown_lasted: Duration,
     replacing: BTreeMap<Slot, Replacing>,
     /// Their next launch replaces another run.
-    judged: BTreeSet<Slot>,
+    pub(super) judged: BTreeSet<Slot>,
     failed: BTreeSet<Slot>,
     failing: BTreeMap<Slot, Failing>,
     /// The policy does not start them again.
     resting: BTreeSet<Slot>,
+    /// The slots that the request under way is about, and those of which a crash left open whether it was granted.
+    pub(super) asked_for: Vec<Slot>,
+    unsure: BTreeSet<Slot>,
     /// The records were lost: what went on then is not held against the core.
     pub(super) amnesia: bool,
 }
@@ -89,12 +92,27 @@ impl Watch {
     }
 
     pub(super) fn rests(&self, slot: &Slot) -> bool {
-        self.resting.contains(slot)
+        self.resting.contains(slot) || self.unsure.contains(slot)
+    }
+
+    /// The request under way may or may not have been granted, and a signal that was sent just before may not be on
+    /// disk: the next supervisor decides anew.
+    pub(super) fn crashed(&mut self, kept: &BTreeMap<Slot, Instance>) {
+        self.unsure.extend(std::mem::take(&mut self.asked_for));
+        let asked = |slot: &Slot| kept.get(slot).and_then(|i| i.run()).is_some_and(|run| run.asked);
+        self.replacing.retain(|slot, how| *how != Replacing::Down || asked(slot));
+        for (slot, instance) in kept {
+            if matches!(instance.replace, Some(Replace::Operator { force: true, .. })) {
+                self.forced_restarts.insert(slot.clone());
+            }
+            self.forced.extend(instance.run().filter(|_| instance.hurry).map(|run| run.id));
+        }
     }
 
     /// The limit is reached and nothing but people helps.
     pub(super) fn gave_up(&self, slot: &Slot) -> bool {
-        self.failing.get(slot).is_some_and(|failing| failing.exhausted && failing.not_before.is_none())
+        self.unsure.contains(slot)
+            || self.failing.get(slot).is_some_and(|failing| failing.exhausted && failing.not_before.is_none())
     }
 
     pub(super) fn rollout_failed(&self, program: &ProgramName) -> bool {
@@ -106,8 +124,9 @@ impl Sim {
     /// What is not wanted any more has no history.
     pub(super) fn forget_unwanted(&mut self) {
         let plan = self.core.plan().map(|(_, plan)| std::sync::Arc::clone(plan));
-        let wishes = self.watch.wishes.clone();
+        let wishes = std::mem::take(&mut self.watch.wishes);
         self.watch.retain(|slot| wishes.wants(plan.as_deref(), slot));
+        self.watch.wishes = wishes;
         let known = |slot: &Slot| self.core.instance(slot).is_some();
         self.watch.failed.retain(known);
     }
@@ -124,7 +143,8 @@ impl Sim {
     fn remember_end(&mut self, slot: &Slot, run: &Run) {
         let Some(stage) = self.world.table.get(&run.id).map(|process| process.stage) else { return };
         let replaced = self.watch.restarts.contains(slot) || self.is_outdated(run.id);
-        if replaced {
+        // Signalled for an edit that was taken back counts too.
+        if replaced || self.watch.replacing.get(slot) == Some(&Replacing::Down) {
             self.watch.judged.insert(slot.clone());
         }
         if !self.wanted(slot) || run.asked || replaced {
@@ -135,7 +155,8 @@ impl Sim {
         let Some(policy) = self.core.spec(&slot.program).map(|spec| spec.restart.clone()) else { return };
         let exit = match (stage, run.exit, run.started_at) {
             (Stage::Exited(exit), Some((_, at)), Some(started)) => Some((exit, at.since(started))),
-            (Stage::Exited(exit), _, _) => Some((exit, Duration::ZERO)),
+            (Stage::Exited(exit), None, Some(started)) => Some((exit, self.now.since(started))),
+            (Stage::Exited(exit), _, None) => Some((exit, Duration::ZERO)),
             (Stage::Failed, _, _) => None,
             (Stage::Forked | Stage::Runs, _, _) => return,
         };
@@ -176,9 +197,14 @@ impl Sim {
         self.fail_rollout(slot);
         let now = self.now;
         let failing = self.watch.failing.entry(slot.clone()).or_default();
-        failing.recent.retain(|at| now.since(*at) < policy.window);
-        failing.recent.push(now);
         let limit = policy.limit as usize;
+        // Without a limit nothing is counted.
+        if limit > 0 {
+            failing.recent.retain(|at| now.since(*at) < policy.window);
+            failing.recent.push(now);
+            let excess = failing.recent.len().saturating_sub(limit + 1);
+            failing.recent.drain(..excess);
+        }
         failing.exhausted = limit > 0 && (failing.exhausted || failing.recent.len() > limit);
         let shortest = policy.delay * (1000 - policy.jitter.0) / 1000;
         failing.not_before = match (failing.exhausted, policy.then) {
@@ -220,6 +246,7 @@ impl Sim {
         }
         self.watch.restarts.remove(slot);
         self.watch.forced_restarts.remove(slot);
+        self.watch.unsure.remove(slot);
         Ok(())
     }
 
@@ -228,12 +255,27 @@ impl Sim {
         let Some(slot) = self.world.table.get(&run).map(|process| process.slot.clone()) else {
             return Ok(());
         };
-        if !self.wanted(&slot) || self.count_of(&slot.program) <= 1 {
+        if !self.wanted(&slot) {
+            return Ok(());
+        }
+        if self.count_of(&slot.program) <= 1 {
+            self.watch.replacing.insert(slot, Replacing::Down);
             return Ok(());
         }
         self.forget_unwanted();
         self.forget_steady();
-        let siblings = self.watch.replacing.keys().filter(|other| other.program == slot.program);
+        // One on trial that is to be replaced itself has nothing left to prove.
+        let moot = |other: &Slot, how: &Replacing| match *how {
+            Replacing::Down => false,
+            Replacing::Trial(run) => {
+                // As far as the core can know.
+                let phase = self.core.instance(other).map(|instance| &instance.phase);
+                let runs = matches!(phase, Some(Phase::Running(live)) if live.id == run);
+                runs && (self.is_outdated(run) || self.watch.restarts.contains(other))
+            }
+        };
+        let siblings = self.watch.replacing.iter().filter(|(other, how)| !moot(other, how));
+        let siblings = siblings.map(|(other, _)| other).filter(|other| other.program == slot.program);
         let moving: Vec<&Slot> = siblings.filter(|other| **other != slot).collect();
         demand(moving.is_empty(), Law::OneAtATime, || format!("{slot:?} is replaced while {moving:?} is"))?;
         let may = !self.watch.rollout_failed(&slot.program) || self.watch.restarts.contains(&slot);
@@ -244,14 +286,17 @@ impl Sim {
         Ok(())
     }
 
-    fn forget_steady(&mut self) {
+    pub(super) fn forget_steady(&mut self) {
         let now = self.now;
         let core = &self.core;
         self.watch.replacing.retain(|slot, how| {
             let Replacing::Trial(run) = *how else { return true };
             let live = core.instance(slot).and_then(|i| i.run()).filter(|live| live.id == run);
-            let steady = live.and_then(|live| Some((live.started_at?, live.spec.restart.min_uptime)));
-            !steady.is_some_and(|(started, uptime)| now.since(started) >= uptime)
+            let lasted = live.and_then(|live| {
+                let until = live.exit.map_or(now, |(_, at)| at);
+                Some((until.since(live.started_at?), live.spec.restart.min_uptime))
+            });
+            !lasted.is_some_and(|(lasted, uptime)| lasted >= uptime)
         });
     }
 

@@ -9,6 +9,7 @@ mod driver;
 mod laws;
 mod ledger;
 mod memory;
+mod mutants;
 mod operators;
 pub(super) mod plans;
 mod quiet;

@@ -3,7 +3,7 @@
 use super::driver::Sim;
 use super::laws::{Checked, Law, demand};
 use super::world::Stage;
-use crate::model::{Moment, RestartWhen, Slot};
+use crate::model::{Moment, Slot};
 use crate::supervisor::{Instance, Phase};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -75,9 +75,7 @@ impl Sim {
             }
             Phase::Completed => {
                 let may = self.watch.rests(slot) || self.watch.amnesia;
-                let once =
-                    self.core.spec(&slot.program).is_some_and(|s| s.restart.when != RestartWhen::Always);
-                demand(may && once, law, || format!("{slot:?}: {instance:?}"))
+                demand(may, law, || format!("{slot:?}: {instance:?}"))
             }
             Phase::Failed(None) => {
                 let may = self.watch.rests(slot) || self.watch.gave_up(slot) || self.watch.amnesia;

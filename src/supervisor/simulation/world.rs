@@ -40,6 +40,8 @@ pub(super) struct Process {
     /// Somebody wants to know whether it is busy, since then.
     pub(super) looked: bool,
     pub(super) drains_since: Option<Moment>,
+    /// The drain before that, which a crash may bring back.
+    drained_since: Option<Moment>,
     /// CheckTree was ordered and not answered with `TreeEmpty`.
     pub(super) watched: bool,
     pub(super) asks: u32,
@@ -177,6 +179,7 @@ impl World {
             held: false,
             looked: false,
             drains_since: None,
+            drained_since: None,
             watched: false,
             asks: 0,
             asked_at: None,
@@ -316,11 +319,12 @@ impl World {
     }
 
     pub(super) fn look_at_work(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
-        let Some(process) = self.table.get_mut(&run).filter(|process| process.stage == Stage::Runs) else {
-            return;
-        };
-        process.looked = true;
+        let Some(process) = self.table.get_mut(&run) else { return };
         process.drains_since = process.drains_since.or(Some(now));
+        if process.stage != Stage::Runs {
+            return;
+        }
+        process.looked = true;
         process.held = !process.busy;
         let work = if process.busy { Work::Busy } else { Work::Idle };
         self.tell(now, run, Event::Work { run, work }, dice, swarm);
@@ -330,7 +334,7 @@ impl World {
         let Some(process) = self.table.get_mut(&run) else { return };
         process.looked = false;
         process.held = false;
-        process.drains_since = None;
+        process.drained_since = process.drains_since.take();
         if let Some(queue) = self.news.get_mut(&run) {
             queue.retain(|(_, event)| !matches!(event, Event::Work { .. }));
             if queue.is_empty() {
@@ -345,14 +349,17 @@ impl World {
         }
     }
 
-    /// The supervisor died: nobody listens, and its locks are gone.
-    pub(super) fn supervisor_dies(&mut self) {
+    /// The supervisor died: nobody listens, and its locks are gone. `drains`: whether the disk says so.
+    pub(super) fn supervisor_dies(&mut self, drains: impl Fn(&Slot) -> bool) {
         self.deaf = true;
         self.news.clear();
         for process in self.table.values_mut() {
             process.looked = false;
             process.held = false;
             process.watched = false;
+            if drains(&process.slot) {
+                process.drains_since = process.drains_since.or(process.drained_since);
+            }
         }
     }
 
