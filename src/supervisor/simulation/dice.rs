@@ -144,7 +144,7 @@ impl Swarm {
             gated: weight(80, 40),
             several: weight(90, 20),
             fatal: weight(20, 90),
-            favourite: favourite,
+            favourite,
         }
     }
 }

@@ -296,7 +296,7 @@ impl Sim {
                 let until = live.exit.map_or(now, |(_, at)| at);
                 Some((until.since(live.started_at?), live.spec.restart.min_uptime))
             });
-            !lasted.is_some_and(|(lasted, uptime)| lasted >= uptime)
+            lasted.is_none_or(|(lasted, uptime)| lasted < uptime)
         });
     }
 

@@ -57,11 +57,6 @@ impl Process {
         matches!(self.stage, Stage::Forked | Stage::Runs)
     }
 
-    /// Something of it lives.
-    pub(super) fn lives(&self) -> bool {
-        self.main_lives() || self.left > 0
-    }
-
     /// From when its grace counts.
     pub(super) fn grace_began(&self) -> Option<Moment> {
         self.asked_at.or(self.exited_at)
