@@ -1,5 +1,9 @@
 //! What can be typed. In: words. Out: one [`Command`] with its options. Never add here: a verb that does not work.
 
+mod inspect;
+
+pub(super) use inspect::{Completions, Events, Goal, History, Logs, Man, Shell, Status, Wait, Why};
+
 use crate::control::wire::ScaleTo;
 use crate::model::Signal;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -58,10 +62,14 @@ pub(super) enum Command {
     Shutdown(Shutdown),
     Scale(Scale),
     Signal(SendSignal),
+    Wait(Wait),
     #[command(aliases = ["ps", "ls", "list"])]
-    Status(Names),
+    Status(Status),
+    Why(Why),
     #[command(alias = "tail")]
     Logs(Logs),
+    Events(Events),
+    History(History),
     /// Show what a reload would change
     #[command(alias = "reread")]
     Diff,
@@ -72,6 +80,8 @@ pub(super) enum Command {
     /// Print the JSON Schema of sppm.yaml
     Schema,
     Run(Run),
+    Completions(Completions),
+    Man(Man),
     /// `run`, or with -d `start`
     #[command(hide = true)]
     Up(Up),
@@ -171,7 +181,6 @@ pub(super) struct Shutdown {
 /// Change how many instances run: web=3, web=+1.
 ///
 /// It lasts until `instances` changes in the file, or until a bare `sppm start`.
-/// Examples: `sppm scale web=3`, `sppm scale web 3`, `sppm scale web=+1`, `sppm scale web -1`.
 #[derive(Debug, Args)]
 pub(super) struct Scale {
     /// NAME=N, NAME=+N, NAME=-N; or NAME N
@@ -183,7 +192,7 @@ pub(super) struct Scale {
 
 /// Send a signal: signal web HUP.
 ///
-/// The main process of each instance gets it. Examples: `sppm signal web HUP`, `sppm signal HUP web`, `sppm signal @batch 10`.
+/// The main process of each instance gets it, and no other process.
 #[derive(Debug, Args)]
 #[command(after_help = NAMES)]
 pub(super) struct SendSignal {
@@ -201,34 +210,6 @@ pub(super) struct Kill {
     /// Programs
     #[arg(required = true, value_name = "NAME")]
     pub(super) names: Vec<String>,
-}
-
-/// Show what runs and why.
-///
-/// One NAME: in detail, with its last lines. Exit code 3: something is not as wanted.
-#[derive(Debug, Args)]
-#[command(after_help = NAMES)]
-pub(super) struct Names {
-    /// Programs to show
-    #[arg(value_name = "NAME")]
-    pub(super) names: Vec<String>,
-}
-
-/// Show what programs print.
-///
-/// Without NAME: all of them, each line with its program's name.
-#[derive(Debug, Args)]
-#[command(after_help = NAMES)]
-pub(super) struct Logs {
-    /// Programs to show
-    #[arg(value_name = "NAME")]
-    pub(super) names: Vec<String>,
-    /// Go on with new lines, over rotations and restarts
-    #[arg(short, long)]
-    pub(super) follow: bool,
-    /// How many of the last lines, or `all`
-    #[arg(short = 'n', long, value_name = "N", default_value = "100")]
-    pub(super) lines: Lines,
 }
 
 /// The operand of `logs -n`.

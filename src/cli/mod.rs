@@ -1,16 +1,23 @@
 //! The command: parse, ask, wait, show, exit code.
 //!
 //! In: arguments, the environment, the [`Backend`]. Out: text or JSON, and an exit code. Reading order: `args`,
-//! `commands`, `session` (file and socket), `wait`, `render`. Never add here: a decision about programs; that
+//! `commands`, `session`
+//! and `place` (file and socket), `wait` and `feed`, `render`. Never add here: a decision about programs; that
 //! is the supervisor's, and what it knows arrives as DTOs of `control::wire`.
 
 mod adhoc;
 mod args;
 mod backend;
+mod clock;
 mod commands;
+mod examples;
 mod failure;
+mod feed;
 mod help;
 mod interrupt;
+mod names;
+mod place;
+mod progress;
 mod render;
 mod session;
 mod terminal;
@@ -29,7 +36,11 @@ const USAGE: u8 = 2;
 
 /// Runs the command of this process.
 pub fn main(backend: &dyn Backend) -> ExitCode {
-    ExitCode::from(run(std::env::args_os().collect(), backend))
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match names::answer(&arguments) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(run(arguments, backend)),
+    }
 }
 
 fn run(arguments: Vec<OsString>, backend: &dyn Backend) -> u8 {

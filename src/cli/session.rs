@@ -1,14 +1,13 @@
-//! What every command needs first: the configuration's path, its content, the supervisor's socket.
+//! What every command has at hand: the terminal, the machinery, the place, and what is read there.
 
 use super::args::Global;
 use super::backend::Backend;
 use super::failure::Failure;
+use super::place::Place;
 use super::terminal::Terminal;
-use crate::config::{self, Context, FindError, Loaded, Search, folders};
-use crate::control::client::{self, Client, ClientError};
-use crate::control::wire::{ErrorDto, ErrorKind, StatusDto};
-use std::collections::BTreeMap;
-use std::io;
+use crate::config::{self, Context, Loaded};
+use crate::control::client::{self, Client};
+use crate::control::wire::{ErrorDto, StatusDto};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,52 +18,29 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Session<'a> {
     pub(super) terminal: Terminal,
     pub(super) backend: &'a dyn Backend,
-    pub(super) environment: BTreeMap<String, String>,
-    pub(super) cwd: PathBuf,
-    pub(super) root: bool,
-    option: Option<PathBuf>,
+    pub(super) place: Place,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(global: &Global, backend: &'a dyn Backend) -> Self {
-        // A variable that is not UTF-8 can be neither a path of ours nor a `${…}`; the daemon inherits it all the same.
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self {
-            terminal: Terminal::new(global),
-            backend,
-            environment,
-            // A removed working folder matters only for relative paths, which then fail by name.
-            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            root: nix::unistd::geteuid().is_root(),
-            option: global.config.clone(),
-        }
-    }
-
-    /// The configuration's path, absolute as given.
-    fn find(&self) -> Result<PathBuf, FindError> {
-        let search =
-            Search { option: self.option.as_deref(), cwd: &self.cwd, environment: &self.environment };
-        config::find(&search, &|path| path.exists())
+        Self { terminal: Terminal::new(global), backend, place: Place::here(global.config.clone()) }
     }
 
     /// The configuration, for commands that read it.
     pub(super) fn config(&self) -> Result<PathBuf, Failure> {
-        self.find().map_err(|error| not_found(&error, ErrorKind::ConfigInvalid))
+        self.place.config()
     }
 
     /// Where to write a new configuration.
     pub(super) fn new_config(&self) -> PathBuf {
-        let path = self.option.as_deref().unwrap_or(Path::new("sppm.yaml"));
-        config::absolute(&self.cwd, path)
+        self.place.new_config()
     }
 
     /// Reads and checks the configuration, with this command's environment.
     pub(super) fn load(&self, path: &Path) -> Result<Loaded, Failure> {
         let cpus =
             std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1));
-        let context = Context { path, environment: &self.environment, root: self.root, cpus };
+        let context = Context { path, environment: &self.place.environment, root: self.place.root, cpus };
         config::load(&context, &*self.backend.sources()).map_err(|problems| {
             let message = match problems.errors() {
                 1 => format!("{} is not valid: 1 error", path.display()),
@@ -85,65 +61,11 @@ impl<'a> Session<'a> {
 
     /// Finds the supervisor of the configuration. The file may be invalid or gone.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        let config = self.find().map_err(|error| not_found(&error, ErrorKind::NoSupervisor))?;
-        let places = self.sockets(&config);
-        for socket in &places {
-            // A folder that may not be entered holds somebody's socket, or none: the client finds out.
-            if socket.symlink_metadata().is_err_and(|error| error.kind() != io::ErrorKind::PermissionDenied) {
-                continue;
-            }
-            let client = Client::new(socket);
-            match client.probe() {
-                Ok(()) => return Ok(client),
-                Err(ClientError::NoServer(_)) => {}
-                Err(other) => return Err(other.into()),
-            }
-        }
-        let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
-        Err(ErrorDto::new(ErrorKind::NoSupervisor, format!("no supervisor runs for {}", config.display()))
-            .with_place(looked.join("\n"))
-            .with_help("sppm start")
-            .into())
-    }
-
-    /// Where the socket of `config` may be: in our own base, then in root's; by its path as given, then by
-    /// its real path; through the link that its supervisor left, then at the place that is the default.
-    fn sockets(&self, config: &Path) -> Vec<PathBuf> {
-        let own = folders::base(self.root, &self.environment);
-        let mut paths = vec![config.to_owned()];
-        paths.extend(config.canonicalize());
-        let mut places: Vec<PathBuf> = Vec::new();
-        for (base, root) in [(own, self.root), (PathBuf::from(folders::SYSTEM_BASE), true)] {
-            for path in &paths {
-                let link = folders::by_path(&base, path);
-                let linked = link.read_link().ok().map(|target| base.join("by-path").join(target));
-                let default = folders::defaults(path, root, &self.environment).runtime_dir;
-                for folder in linked.into_iter().chain([default]) {
-                    let socket = folder.join(folders::SOCKET);
-                    if !places.contains(&socket) {
-                        places.push(socket);
-                    }
-                }
-            }
-        }
-        places
+        self.place.client()
     }
 
     /// The status of what is named.
     pub(super) fn status(&self, client: &Client, names: &[String]) -> Result<StatusDto, Failure> {
         Ok(client.get(&client::status(names), PATIENCE)?)
-    }
-}
-
-fn not_found(error: &FindError, nowhere: ErrorKind) -> Failure {
-    match error {
-        FindError::Nowhere { looked } => {
-            let looked: Vec<String> = looked.iter().map(|path| path.display().to_string()).collect();
-            ErrorDto::new(nowhere, "there is no sppm.yaml here")
-                .with_place(looked.join("\n"))
-                .with_help("`sppm init` writes one; `-c FILE` names another")
-                .into()
-        }
-        FindError::Both { .. } => Failure::new(ErrorKind::ConfigInvalid, error.to_string()),
     }
 }

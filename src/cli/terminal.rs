@@ -110,7 +110,21 @@ impl Terminal {
 
     /// The width of the screen in columns; `None` where results do not go to one.
     pub(super) fn width(self) -> Option<usize> {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-        (size.ws_col > 0).then_some(usize::from(size.ws_col))
+        columns(rustix::termios::tcgetwinsize(io::stdout()))
     }
+
+    /// The same of the screen that remarks go to.
+    pub(super) fn width_of_errors(self) -> Option<usize> {
+        columns(rustix::termios::tcgetwinsize(io::stderr()))
+    }
+
+    /// The height of the screen in lines.
+    pub(super) fn height(self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        (size.ws_row > 0).then_some(usize::from(size.ws_row))
+    }
+}
+
+fn columns(size: rustix::io::Result<rustix::termios::Winsize>) -> Option<usize> {
+    size.ok().filter(|size| size.ws_col > 0).map(|size| usize::from(size.ws_col))
 }

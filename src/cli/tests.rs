@@ -17,7 +17,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(super) fn parse(line: &str) -> Result<Cli, clap::Error> {
-    let words = std::iter::once("sppm").chain(line.split_whitespace());
+    let words: Vec<String> =
+        std::iter::once("sppm").chain(line.split_whitespace()).map(str::to_owned).collect();
+    parse_words(&words)
+}
+
+pub(super) fn parse_words(words: &[String]) -> Result<Cli, clap::Error> {
     help::command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
 }
 
@@ -140,8 +145,8 @@ impl World {
     fn run(&self, line: &str) -> (u8, Option<String>) {
         let cli = parse(&format!("-q -c {} {line}", self.config.display())).unwrap();
         let mut session = session::Session::new(&cli.global, &self.backend);
-        session.environment = self.environment();
-        session.root = false;
+        session.place.environment = self.environment();
+        session.place.root = false;
         match commands::execute(&session, &cli.command) {
             Ok(code) => (code, None),
             Err(failure) => {
@@ -204,6 +209,7 @@ fn status_of(as_wanted: bool) -> Answer {
         description: None,
         command: None,
         place: None,
+        tags: Vec::new(),
     };
     Answer::Status(Box::new(StatusDto { supervisor, programs: vec![program] }))
 }

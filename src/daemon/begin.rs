@@ -4,6 +4,7 @@ use super::inheritance::{Inheritance, next_report};
 use super::listen::read_places;
 use super::loader::Reader;
 use super::options::{Mode, Options, StartError};
+use super::own_log::OwnLog;
 use super::places::Places;
 use super::records::{Found, Plans, Wishes};
 use super::sources::Recording;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 /// What the new core begins with.
 pub(super) struct Beginning {
     pub(super) places: Places,
+    pub(super) own_log: OwnLog,
     /// Its plan is never missing.
     pub(super) restored: Restored,
     pub(super) plan: Arc<Plan>,
@@ -52,8 +54,15 @@ pub(super) fn begin(
     };
     places.make().map_err(|message| StartError::new(format!("error: {message}")))?;
     claim(&places, inherited, link, sender)?;
-    let wishes = Wishes::read(places.overrides());
+    let own_log = OwnLog::start(places.own_log(), options.mode).map_err(|error| {
+        StartError::new(format!("error: cannot start the thread of the supervisor's own log: {error}"))
+    })?;
+    own_log.end_on_panic();
+    let mut wishes = read_wishes(&places, taking_over)?;
     let mut restored = restore(&places, reader, taking_over);
+    if let Some(restored) = &restored {
+        wishes.keep_all(&restored.overrides);
+    }
     if inherited.fresh_state {
         // The supervisors before died of what they knew: only the plan and the wishes of operators are believed.
         let _ = fs::rename(places.ledger(), places.ledger().with_extension("set-aside"));
@@ -78,7 +87,23 @@ pub(super) fn begin(
             (plan, false)
         }
     };
-    Ok(Beginning { places, restored, plan, read_file, watched, wishes })
+    Ok(Beginning { places, own_log, restored, plan, read_file, watched, wishes })
+}
+
+/// A file that cannot be read stops a start: programs that were stopped on purpose would run. It never stops a take-over,
+/// which has them from the ledger.
+fn read_wishes(places: &Places, taking_over: bool) -> Result<Wishes, StartError> {
+    let path = places.overrides();
+    Wishes::read(path.clone()).or_else(|error| match taking_over {
+        true => {
+            tracing::error!(path = %path.display(), %error, "cannot read the overrides");
+            Ok(Wishes::none(path))
+        }
+        false => Err(StartError::new(format!(
+            "error: cannot read the overrides: {error}\n  --> {}",
+            path.display()
+        ))),
+    })
 }
 
 fn load(options: &Options, reader: &Reader) -> Result<(Loaded, Recording), StartError> {

@@ -8,7 +8,7 @@ use crate::logs::LogEvent;
 use crate::model::{Exit, LaunchFailure, Moment, RunId, Signal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 /// So many requests of the API wait at most; the next gets 503.
@@ -109,10 +109,7 @@ impl Mailbox {
             Some(until) => {
                 // A microsecond more than computed: waking just before a deadline would mean one more turn.
                 let left = until.since(clock::now()) + Duration::from_micros(1);
-                match self.receiver.recv_timeout(left) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                }
+                self.receiver.recv_timeout(left).ok()
             }
         };
         if let Some(Message::Call(_)) = &message {

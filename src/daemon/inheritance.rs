@@ -5,7 +5,7 @@ use super::processes::Process;
 use super::tag::Owner;
 use crate::keeper::link::{Link, Order, ProcessFds, Report, Sender, Stage};
 use crate::logs::Logger;
-use crate::model::{Exit, Program, RunId};
+use crate::model::{Program, RunId};
 use crate::supervisor::{Instance, Supervisor, TableEntry, TableStage};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -63,12 +63,12 @@ pub(super) fn inherit(link: &Link) -> Result<Inheritance, StartError> {
 }
 
 pub(super) fn next_report(link: &Link) -> Result<Report, StartError> {
-    loop {
-        match link.receive() {
-            Ok(Some(report)) => return Ok(report),
-            Ok(None) => return Err(StartError::new("error: the keeper is gone")),
-            // A report that cannot be read is lost; the next one is not.
-            Err(_) => {}
+    match link.receive() {
+        Ok(Some(report)) => Ok(report),
+        Ok(None) => Err(StartError::new("error: the keeper is gone")),
+        // A process that is not known would be started a second time; our successor is told everything again.
+        Err(error) => {
+            Err(StartError::new(format!("error: a report of the keeper could not be read: {error}")))
         }
     }
 }
@@ -82,7 +82,8 @@ pub(super) fn take_processes(
     sender: &Sender,
 ) -> Vec<TableEntry> {
     let mut table = Vec::new();
-    for held in &mut inherited.processes {
+    let Inheritance { processes: held, later, .. } = inherited;
+    for held in held {
         let known = held.owner.as_ref().and_then(|owner| Some((owner.clone(), spec_of(core, owner)?)));
         let Some((owner, spec)) = known else {
             // Nobody can say whose it is: it is let go, not killed.
@@ -94,17 +95,34 @@ pub(super) fn take_processes(
         if let Some(fds) = held.fds.take() {
             process.attach(fds, logger);
         }
+        let helper = owner.helper_of.is_some();
+        let pid = held.pid;
         let stage = match &held.stage {
             Stage::Forked => TableStage::Forked,
-            Stage::Execed | Stage::Exited(_) => TableStage::Running { pid: held.pid },
+            Stage::Execed => TableStage::Running { pid },
+            // Its end is announced when its last output is in the log, as always.
+            Stage::Exited(exit) if helper || core.slot_of(held.run).is_some() => {
+                process.ended = Some(*exit);
+                logger.drain(held.run);
+                TableStage::Running { pid }
+            }
+            // It was announced before; that the keeper is to let it go was lost.
+            Stage::Exited(exit) => TableStage::Exited { pid, exit: *exit },
             Stage::Failed { stage, errno, path } => {
                 TableStage::Failed(process.failure(*stage, *errno, path.as_deref()))
             }
         };
         processes.insert(held.run, process);
-        if owner.helper_of.is_none() {
-            let Owner { slot, label, generation, .. } = owner;
-            table.push(TableEntry { run: held.run, slot, label, generation, stage });
+        match helper {
+            true if matches!(stage, TableStage::Failed(_)) => {
+                let (tag, stage) = (Vec::new(), held.stage.clone());
+                later.push_back(Report::Process { run: held.run, tag, pid, stage, fds: None });
+            }
+            true => {}
+            false => {
+                let Owner { slot, label, generation, .. } = owner;
+                table.push(TableEntry { run: held.run, slot, label, generation, stage });
+            }
         }
     }
     table
@@ -116,11 +134,47 @@ fn spec_of(core: &Supervisor, owner: &Owner) -> Option<Arc<Program>> {
     run.map(|run| &run.spec).or(planned).cloned()
 }
 
-/// What ended while nobody was there. It is announced when its last output is in the log, as always.
-pub(super) fn ended(inherited: &Inheritance) -> Vec<(RunId, Exit)> {
-    let exit = |held: &HeldProcess| match held.stage {
-        Stage::Exited(exit) => Some((held.run, exit)),
-        Stage::Forked | Stage::Execed | Stage::Failed { .. } => None,
-    };
-    inherited.processes.iter().filter_map(exit).collect()
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::daemon::loader::Reader;
+    use crate::daemon::sources::Recording;
+    use crate::linux::packet;
+    use crate::model::{Exit, Generation, InstanceLabel, LaunchStage, Moment, ProgramName, Slot};
+    use crate::supervisor::Restored;
+
+    fn core_with(yaml: &str) -> Supervisor {
+        let path = std::path::PathBuf::from("/x/sppm.yaml");
+        let reader = Reader { path: path.clone(), environment: Arc::default() };
+        let loaded = reader.load(&Recording::of(&path, yaml)).unwrap();
+        let plan = Some((Generation(1), Arc::new(loaded.plan)));
+        Supervisor::new(1, Moment::default(), Restored { plan, ..Restored::default() })
+    }
+
+    fn held(run: u128, helper_of: Option<u128>, stage: Stage) -> HeldProcess {
+        let slot = Slot::new(ProgramName::new("a").unwrap(), 1);
+        let (label, helper_of) = (InstanceLabel::of(&slot, false), helper_of.map(RunId::from_bits));
+        let owner = Owner { slot, label, generation: Generation(1), helper_of, cgroup: None };
+        HeldProcess { run: RunId::from_bits(run), owner: Some(owner), pid: 77, stage, fds: None }
+    }
+
+    #[test]
+    fn an_end_that_was_announced_before_is_no_news_and_a_failed_stop_command_is() {
+        let core = core_with("programs: { a: { command: [x] } }");
+        let failed = Stage::Failed { stage: LaunchStage::Exec, errno: 2, path: None };
+        let mut inherited = Inheritance {
+            processes: vec![held(1, None, Stage::Exited(Exit::Code(0))), held(2, Some(1), failed)],
+            ..Inheritance::default()
+        };
+        let logger = Logger::start(|_| {}).unwrap();
+        let sender = Link::from_fd(packet::pair().unwrap().0).sender();
+        let mut processes = BTreeMap::new();
+        let table = take_processes(&mut inherited, &core, &logger, &mut processes, &sender);
+        let stages: Vec<&TableStage> = table.iter().map(|entry| &entry.stage).collect();
+        assert_eq!(stages, [&TableStage::Exited { pid: 77, exit: Exit::Code(0) }]);
+        assert_eq!(processes.len(), 2);
+        assert!(matches!(inherited.later.front(), Some(Report::Process { stage: Stage::Failed { .. }, .. })));
+        logger.stop();
+    }
 }

@@ -43,6 +43,7 @@ impl Daemon {
                 let item = match offer {
                     Offer::Entry(entry) => EventItem::Entry(Box::new(entry.clone())),
                     Offer::Missed(count) => EventItem::Missed(count),
+                    Offer::Nothing => return (!feed.is_closed()).then_some(true),
                 };
                 match feed.try_send(item) {
                     Ok(()) => Some(true),

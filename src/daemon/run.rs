@@ -22,10 +22,10 @@ use crate::keeper::link::{Order, Report, SignalOrigin};
 use crate::linux::memory::Thrift;
 use crate::linux::{clock, limits};
 use crate::logs::{LogEvent, SinkTarget};
-use crate::model::{Generation, Moment, Signal};
+use crate::model::{ApiSettings, Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// So many messages are taken before the core acts, so that a flood of one kind does not starve its deadlines.
@@ -42,11 +42,15 @@ pub(super) struct Daemon {
     pub(super) waiters_due: Option<Moment>,
     pub(super) places: Places,
     pub(super) plans: Plans,
+    /// A plan was accepted in this turn.
+    pub(super) plans_are_stale: bool,
     pub(super) environment: Arc<BTreeMap<String, String>>,
     pub(super) keeper_pid: u32,
     pub(super) started_at: Moment,
     /// The user that we run as, for messages about who asked.
-    pub(super) own_user: (u32, String),
+    pub(super) own_user: (u32, Arc<OnceLock<String>>),
+    /// What the control socket was opened with.
+    pub(super) api: ApiSettings,
     /// Edited keys that need a restart of sppm.
     pub(super) needs_restart: Vec<String>,
     /// Sinks that do not work now.
@@ -116,6 +120,9 @@ impl Daemon {
             self.core.handle(clock::now(), event);
         }
         self.world.records.compact_if_grown(&self.core);
+        if std::mem::take(&mut self.plans_are_stale) {
+            self.forget_old_plans();
+        }
         self.waiters_due = self.waiters.look(&self.core, now);
     }
 
@@ -176,6 +183,7 @@ impl Daemon {
                 self.tell(Entry::new(wall::now_millis(), Kind::LogRecovered, text));
                 self.log_troubles.remove(&target);
             }
+            LogEvent::Abandoned { target } => drop(self.log_troubles.remove(&target)),
         }
     }
 
@@ -194,6 +202,7 @@ impl Daemon {
             Signal::USR1 => {
                 tracing::info!("log files are opened anew ({signal}{})", from(origin));
                 self.world.logger.reopen();
+                self.own_log.reopen();
             }
             other => tracing::warn!("{other}{} is ignored: it means nothing in this version", from(origin)),
         }
@@ -260,17 +269,19 @@ impl Daemon {
         if let Some(warning) = budget::warning(&plan, limits::open_files()) {
             tracing::warn!("{warning}");
         }
-        self.needs_restart = startup::needs_restart(&self.places, &plan);
+        self.needs_restart = startup::needs_restart(&self.places, &self.api, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
-        let in_use: BTreeSet<Generation> = self
-            .core
-            .instances()
-            .filter_map(|(_, instance)| instance.run().map(|run| run.generation))
-            .chain([generation])
-            .collect();
-        self.plans.keep_only(&in_use);
+        self.plans_are_stale = true;
         generation
+    }
+
+    /// Only when the records speak of the new plan: a successor must find the one that they speak of.
+    fn forget_old_plans(&mut self) {
+        let accepted = self.core.plan().map(|(generation, _)| generation);
+        let runs = self.core.instances().filter_map(|(_, instance)| instance.run().map(|run| run.generation));
+        let in_use: BTreeSet<Generation> = runs.chain(accepted).collect();
+        self.plans.keep_only(&in_use);
     }
 
     fn invalid(&mut self, purpose: Purpose, problems: &Problems) {
@@ -325,10 +336,11 @@ impl Daemon {
     /// The orderly end: everything has stopped, and nothing is left behind but logs and state.
     fn finish(mut self, code: u8) -> u8 {
         tracing::info!(code, "everything has stopped; this is the end");
-        self.waiters.look(&self.core, clock::now());
+        self.waiters.look_now(&self.core, clock::now());
         self.world.logger.stop();
         self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
         self.world.journal.flush();
+        self.world.wishes.finish();
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_millis(500));
         }

@@ -66,6 +66,14 @@ enum Refusal {
     Other(String),
 }
 
+#[cfg(test)]
+impl Recording {
+    /// One file.
+    pub(super) fn of(path: &Path, text: &str) -> Self {
+        Self { files: BTreeMap::from([(path.to_owned(), Ok(text.to_owned()))]), globs: BTreeMap::new() }
+    }
+}
+
 /// Sources that note down what they give.
 pub(super) struct Recorder<'a> {
     inner: &'a dyn Sources,

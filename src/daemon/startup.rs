@@ -4,12 +4,11 @@
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::inbox::{self, Inbox, Message, Purpose};
-use super::inheritance::{Inheritance, ended, inherit, take_processes};
+use super::inheritance::{Inheritance, inherit, take_processes};
 use super::launcher::Launcher;
 use super::listen::{find_group, listen, listen_for_signals, read_reports};
 use super::loader::{Loader, Reader};
 use super::options::{Options, StartError};
-use super::own_log::OwnLog;
 use super::places::Places;
 use super::records::{Plans, Records};
 use super::reload::Reload;
@@ -26,11 +25,11 @@ use crate::linux::cgroup::Cgroups;
 use crate::linux::memory::Thrift;
 use crate::linux::{clock, limits};
 use crate::logs::Logger;
-use crate::model::{Plan, Signal, Slot};
+use crate::model::{ApiSettings, Plan, Signal, Slot};
 use crate::supervisor::{Event, Instance, Supervisor, TableEntry};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Does everything up to the loop.
 pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
@@ -41,7 +40,7 @@ pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
     let mut inherited = inherit(&link)?;
     let reader = Reader { path: options.config.clone(), environment: Arc::new(text_environment()) };
     let beginning = begin(options, &reader, &mut inherited, &link, &sender)?;
-    build(options, reader, inherited, beginning, link)
+    build(reader, inherited, beginning, link)
 }
 
 fn prepare_process() {
@@ -66,16 +65,14 @@ fn text_environment() -> BTreeMap<String, String> {
 
 /// Starts the threads and puts the daemon together.
 fn build(
-    options: &Options,
     reader: Reader,
     mut inherited: Inheritance,
     beginning: Beginning,
     link: Link,
 ) -> Result<Daemon, StartError> {
-    let Beginning { places, restored, plan, read_file, watched, wishes } = beginning;
+    let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
     let sender = link.sender();
     let environment = Arc::clone(&reader.environment);
-    let own_log = OwnLog::start(places.own_log(), options.mode).map_err(thread_failed)?;
     let (inbox, mailbox) = inbox::inbox();
     let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
 
@@ -105,7 +102,8 @@ fn build(
         finished: None,
     };
     world.journal.add(first_entry(read_file, keeper_pid));
-    let table = take_table(&mut inherited, &recorded, &core, &mut world, &inbox);
+    let table =
+        take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
@@ -131,13 +129,15 @@ fn build(
         reload,
         waiters: Waiters::default(),
         waiters_due: None,
-        needs_restart: needs_restart(&places, &plan),
+        needs_restart: needs_restart(&places, api, &plan),
+        api: api.clone(),
         plans: Plans::new(places.plans()),
+        plans_are_stale: false,
         places,
         environment,
         keeper_pid,
         started_at: clock::now(),
-        own_user: own_user(),
+        own_user: own_user().map_err(thread_failed)?,
         log_troubles: BTreeMap::new(),
         server: Some(server),
         cgroups,
@@ -181,18 +181,13 @@ fn start_logger(inbox: &Inbox) -> Result<Logger, StartError> {
 fn take_table(
     inherited: &mut Inheritance,
     recorded: &[(Slot, Instance)],
+    (keeper, cgroups): (u32, Option<&Cgroups>),
     core: &Supervisor,
     world: &mut World,
     inbox: &Inbox,
 ) -> Vec<TableEntry> {
     let mut table = take_processes(inherited, core, &world.logger, &mut world.processes, &world.keeper);
-    table.extend(adopt::find_foreign(recorded, &mut world.processes, &world.logger, inbox));
-    for (run, exit) in ended(inherited) {
-        if let Some(process) = world.processes.get_mut(&run) {
-            process.ended = Some(exit);
-            world.logger.drain(run);
-        }
-    }
+    table.extend(adopt::find_foreign(recorded, keeper, cgroups, &mut world.processes, &world.logger, inbox));
     table
 }
 
@@ -201,7 +196,7 @@ fn thread_failed(error: std::io::Error) -> StartError {
 }
 
 /// Keys that differ from what this supervisor was started with.
-pub(super) fn needs_restart(places: &Places, plan: &Plan) -> Vec<String> {
+pub(super) fn needs_restart(places: &Places, api: &ApiSettings, plan: &Plan) -> Vec<String> {
     let settings = &plan.supervisor;
     let mut keys = Vec::new();
     if settings.folders.runtime_dir != places.folders.runtime_dir {
@@ -213,13 +208,23 @@ pub(super) fn needs_restart(places: &Places, plan: &Plan) -> Vec<String> {
     if settings.pid_file != places.pid_file {
         keys.push("supervisor.pid_file".to_owned());
     }
+    if settings.api != *api {
+        keys.push("supervisor.api".to_owned());
+    }
     keys
 }
 
-fn own_user() -> (u32, String) {
+/// Our name, as soon as it is known: a name service that hangs must not hold up a take-over.
+fn own_user() -> std::io::Result<(u32, Arc<OnceLock<String>>)> {
     let uid = nix::unistd::geteuid();
-    let user = nix::unistd::User::from_uid(uid).ok().flatten();
-    (uid.as_raw(), user.map_or_else(|| format!("uid {uid}"), |user| user.name))
+    let name = Arc::new(OnceLock::new());
+    let told = Arc::clone(&name);
+    std::thread::Builder::new().name("own-name".to_owned()).spawn(move || {
+        if let Ok(Some(user)) = nix::unistd::User::from_uid(uid) {
+            let _ = told.set(user.name);
+        }
+    })?;
+    Ok((uid.as_raw(), name))
 }
 
 /// 128 random bits from the kernel; where it has none to give, the time and our pid must do.

@@ -24,6 +24,7 @@ pub(super) fn program(
         description: spec.and_then(|spec| spec.description.clone()),
         command: spec.map(changes::command),
         place: spec.map(|spec| spec.place.to_string()),
+        tags: spec.map(|spec| spec.tags.clone()).unwrap_or_default(),
     }
 }
 

@@ -2,23 +2,13 @@
 //! milliseconds, and a fork bomb longer. One look serves all runs that wait for one.
 
 use super::inbox::{Inbox, Message};
-use crate::linux::tree::{KillState, KillUntilEmpty, Snapshot};
+use crate::linux::tree::{KillState, KillUntilEmpty, Root, Snapshot};
 use crate::linux::{cgroup, proc, tree};
 use crate::model::{RunId, Signal};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
-
-/// What is known of a run's tree.
-#[derive(Debug, Clone)]
-pub(super) struct Root {
-    pub(super) run: RunId,
-    /// Main's pid, pinned by its zombie once it is dead.
-    pub(super) leader: u32,
-    pub(super) cgroup: Option<PathBuf>,
-}
 
 enum Order {
     /// Main is gone: what is left? Answered now, and again when nothing is.
@@ -42,8 +32,14 @@ pub(super) struct Trees {
 impl Trees {
     pub(super) fn start(keeper: u32, inbox: Inbox) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel();
-        let mut forester =
-            Forester { keeper, inbox, checked: BTreeMap::new(), killed: BTreeMap::new(), pause: FIRST_PAUSE };
+        let mut forester = Forester {
+            keeper,
+            inbox,
+            asked: Vec::new(),
+            checked: BTreeMap::new(),
+            killed: BTreeMap::new(),
+            pause: FIRST_PAUSE,
+        };
         std::thread::Builder::new().name("trees".to_owned()).spawn(move || forester.run(&requests))?;
         Ok(Self { orders })
     }
@@ -89,6 +85,8 @@ struct Checked {
 struct Forester {
     keeper: u32,
     inbox: Inbox,
+    /// Signals that wait for a look that succeeds.
+    asked: Vec<(Root, Signal)>,
     checked: BTreeMap<RunId, Checked>,
     killed: BTreeMap<RunId, KillUntilEmpty>,
     pause: Duration,
@@ -97,19 +95,18 @@ struct Forester {
 impl Forester {
     fn run(&mut self, orders: &Receiver<Order>) {
         while let Some(first) = self.wait(orders) {
-            let mut asked = Vec::new();
             let mut next = Some(first);
             while let Some(order) = next {
-                self.take(order, &mut asked);
+                self.take(order);
                 next = orders.try_recv().ok();
             }
-            self.look(&asked);
+            self.look();
         }
     }
 
     /// Without anything to wait for, only an order ends the wait: no polling.
     fn wait(&mut self, orders: &Receiver<Order>) -> Option<Order> {
-        if self.checked.is_empty() && self.killed.is_empty() {
+        if self.checked.is_empty() && self.killed.is_empty() && self.asked.is_empty() {
             self.pause = FIRST_PAUSE;
             return orders.recv().ok();
         }
@@ -123,31 +120,32 @@ impl Forester {
         }
     }
 
-    fn take(&mut self, order: Order, asked: &mut Vec<(Root, Signal)>) {
+    fn take(&mut self, order: Order) {
         match order {
             Order::Check(root) => {
                 self.checked.insert(root.run, Checked { root, told: None, empty_looks: 0 });
             }
-            Order::Ask(root, signal) => asked.push((root, signal)),
+            Order::Ask(root, signal) => self.asked.push((root, signal)),
             Order::Kill(root) => {
                 self.pause = FIRST_PAUSE;
-                let kill = KillUntilEmpty::new(root.run, root.leader, root.cgroup);
+                let kill = KillUntilEmpty::new(root.clone());
                 self.killed.insert(root.run, kill);
             }
             Order::Forget(run) => {
                 self.checked.remove(&run);
                 self.killed.remove(&run);
+                self.asked.retain(|(root, _)| root.run != run);
             }
             Order::Hint => {}
         }
     }
 
-    fn look(&mut self, asked: &[(Root, Signal)]) {
-        let needed = !asked.is_empty() || !self.killed.is_empty() || !self.checked.is_empty();
+    fn look(&mut self) {
+        let needed = !self.asked.is_empty() || !self.killed.is_empty() || !self.checked.is_empty();
         if !needed {
             return;
         }
-        if asked.is_empty() && self.killed.is_empty() && self.all_in_empty_cgroups() {
+        if self.asked.is_empty() && self.killed.is_empty() && self.all_in_empty_cgroups() {
             return self.tell(&BTreeMap::new());
         }
         let snapshot = match Snapshot::take(self.keeper) {
@@ -157,8 +155,8 @@ impl Forester {
                 return;
             }
         };
-        for (root, signal) in asked {
-            ask(&snapshot, root, *signal);
+        for (root, signal) in std::mem::take(&mut self.asked) {
+            ask(&snapshot, &root, signal);
         }
         self.killed.retain(|_, kill| kill.step(&snapshot) != KillState::Empty);
         let left: BTreeMap<RunId, u32> = self
@@ -196,7 +194,7 @@ impl Forester {
 }
 
 fn ask(snapshot: &Snapshot, root: &Root, signal: Signal) {
-    let mut members = snapshot.members(root.run, root.leader);
+    let mut members = snapshot.members(root);
     for pid in root.cgroup.as_deref().map(cgroup::members).and_then(Result::ok).unwrap_or_default() {
         if !members.iter().any(|member| member.pid == pid)
             && let Ok(start_time) = proc::start_time(pid)
@@ -212,8 +210,12 @@ fn ask(snapshot: &Snapshot, root: &Root, signal: Signal) {
 }
 
 fn count(snapshot: &Snapshot, root: &Root) -> u32 {
-    let in_cgroup = root.cgroup.as_deref().map(cgroup::members).and_then(Result::ok).unwrap_or_default();
-    let members = snapshot.members(root.run, root.leader);
+    let in_cgroup = match root.cgroup.as_deref().map(|path| (path, cgroup::members(path))) {
+        Some((_, Ok(members))) => members,
+        Some((path, Err(_))) if !cgroup::is_empty(path) => return 1,
+        Some((_, Err(_))) | None => Vec::new(),
+    };
+    let members = snapshot.members(root);
     let others = members.iter().filter(|member| !in_cgroup.contains(&member.pid)).count();
     u32::try_from(in_cgroup.len() + others).unwrap_or(u32::MAX)
 }

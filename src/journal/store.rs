@@ -15,8 +15,8 @@ const WAITING: usize = 8192;
 const BATCH: usize = 256;
 /// So many of the last entries are kept in memory, for followers that begin in the past.
 const REMEMBERED: usize = 512;
-/// So many followers at once.
-const FOLLOWERS: usize = 32;
+/// So many followers at once: more than the API lets in.
+const FOLLOWERS: usize = 64;
 
 /// Which entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Offer<'a> {
     Entry(&'a Entry),
     /// So many were left out here, because the follower was too slow.
     Missed(u64),
+    /// Nothing: is anybody there?
+    Nothing,
 }
 
 /// A follower: takes an offer, or answers `false` and is offered it again later. `None`: it is gone.
@@ -123,6 +125,8 @@ struct Writer {
     files: Files,
     next: u64,
     recent: VecDeque<Entry>,
+    /// Numbered, but not yet written: what followers have seen must not be lost when this process is killed.
+    untold: Vec<Entry>,
     followers: Vec<Follower>,
     dropped: Arc<AtomicU64>,
     /// The disk refused the last write.
@@ -137,7 +141,7 @@ impl Writer {
         let excess = recent.len().saturating_sub(REMEMBERED);
         recent.drain(..excess);
         recent.shrink_to_fit();
-        Self { files, next, recent, followers: Vec::new(), dropped, failing: false }
+        Self { files, next, recent, untold: Vec::new(), followers: Vec::new(), dropped, failing: false }
     }
 
     fn run(&mut self, inbox: &Receiver<Order>, waiting: &AtomicUsize) {
@@ -151,7 +155,10 @@ impl Writer {
                         self.write(&mut bytes);
                         answer(self.read(&query));
                     }
-                    Order::Follow(query, sink) => self.begin_following(query, sink),
+                    Order::Follow(query, sink) => {
+                        self.write(&mut bytes);
+                        self.begin_following(query, sink);
+                    }
                     Order::Flush(done) => {
                         self.write(&mut bytes);
                         let _ = done.send(());
@@ -178,17 +185,27 @@ impl Writer {
         if serde_json::to_writer(&mut *bytes, &entry).is_ok() {
             bytes.push(b'\n');
         }
-        self.followers.retain_mut(|follower| follower.offer(&entry));
+        if !self.followers.is_empty() {
+            self.untold.push(entry.clone());
+        }
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
         self.recent.push_back(entry);
     }
 
+    /// Writes what is numbered, then tells it to the followers.
     fn write(&mut self, bytes: &mut Vec<u8>) {
-        if bytes.is_empty() {
-            return;
+        if !bytes.is_empty() {
+            self.append(bytes);
+            bytes.clear();
         }
+        for entry in self.untold.drain(..) {
+            self.followers.retain_mut(|follower| follower.offer(&entry));
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
         match self.files.append(bytes) {
             Ok(()) => self.failing = false,
             Err(error) => {
@@ -198,7 +215,6 @@ impl Writer {
                 self.failing = true;
             }
         }
-        bytes.clear();
     }
 
     fn read(&self, query: &Query) -> Vec<Entry> {
@@ -211,10 +227,18 @@ impl Writer {
 
     fn begin_following(&mut self, query: Query, sink: Sink) {
         if self.followers.len() >= FOLLOWERS {
+            self.followers.retain_mut(|follower| (follower.sink)(Offer::Nothing).is_some());
+        }
+        if self.followers.len() >= FOLLOWERS {
             return;
         }
+        let remembered = self.recent.front().map_or(0, |entry| entry.seq);
+        let past: Vec<Entry> = match query.after {
+            // Only the disk still knows what this one has not seen.
+            Some(after) if after + 1 < remembered => self.read(&query),
+            Some(_) | None => self.recent.iter().filter(|entry| query.wants(entry)).cloned().collect(),
+        };
         let mut follower = Follower { query, sink, missed: 0 };
-        let past: Vec<&Entry> = self.recent.iter().filter(|entry| follower.query.wants(entry)).collect();
         let first = past.len().saturating_sub(follower.query.last.unwrap_or(usize::MAX));
         if past[first..].iter().all(|entry| follower.offer(entry)) {
             self.followers.push(follower);

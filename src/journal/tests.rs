@@ -74,6 +74,7 @@ fn a_follower_gets_the_past_then_the_news_and_is_told_what_it_missed() {
         let text = match offer {
             Offer::Entry(entry) => entry.text.clone(),
             Offer::Missed(count) => format!("missed {count}"),
+            Offer::Nothing => return Some(true),
         };
         match seen.try_send(text) {
             Ok(()) => Some(true),
@@ -97,4 +98,45 @@ fn a_folder_that_cannot_be_written_costs_the_history_alone() {
     let journal = Journal::start("/proc/self/no-such-folder/history.jsonl".into()).unwrap();
     journal.add(entry("a", "one"));
     assert!(read(&journal, Query::default()).is_empty());
+}
+
+#[test]
+fn a_follower_gets_what_only_the_disk_remembers_and_nothing_that_is_not_yet_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = start(folder.path());
+    for number in 1..=2000 {
+        journal.add(entry("a", &number.to_string()));
+        if number % 100 == 0 {
+            journal.flush();
+        }
+    }
+    let (seen, items) = mpsc::channel();
+    let path = folder.path().join("history.jsonl");
+    let sink = move |offer: Offer<'_>| {
+        if let Offer::Entry(entry) = offer {
+            let written = fs::read_to_string(&path).unwrap();
+            assert!(written.contains(&format!("\"seq\":{},", entry.seq)), "told before it was written");
+            seen.send(entry.seq).unwrap();
+        }
+        Some(true)
+    };
+    journal.follow(Query { after: Some(1490), ..Query::default() }, Box::new(sink));
+    journal.add(entry("a", "news"));
+    journal.flush();
+    assert_eq!(items.try_iter().collect::<Vec<_>>(), (1491..=2001).collect::<Vec<_>>());
+}
+
+#[test]
+fn followers_that_have_left_make_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = start(folder.path());
+    for _ in 0..100 {
+        journal.follow(Query::default(), Box::new(|_| None));
+    }
+    let (seen, items) = mpsc::channel();
+    let sink = move |offer: Offer<'_>| seen.send(matches!(offer, Offer::Entry(_))).ok().map(|()| true);
+    journal.follow(Query::default(), Box::new(sink));
+    journal.add(entry("a", "news"));
+    journal.flush();
+    assert!(items.try_iter().any(|entry| entry));
 }

@@ -71,7 +71,7 @@ pub fn members(cgroup: &Path) -> io::Result<Vec<u32>> {
 pub fn is_empty(cgroup: &Path) -> bool {
     match fs::read_to_string(cgroup.join("cgroup.events")) {
         Ok(text) => text.lines().any(|line| line == "populated 0"),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Err(error) => is_gone(&error),
     }
 }
 
@@ -102,7 +102,7 @@ pub fn remove(cgroup: &Path) -> io::Result<()> {
 }
 
 fn missing_is_fine(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if is_gone(&error) { Ok(()) } else { Err(error) }
 }
 
 fn make(path: &Path) -> io::Result<()> {
@@ -110,24 +110,47 @@ fn make(path: &Path) -> io::Result<()> {
         .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }
 
-/// Parents come before their children.
+/// Parents come before their children. A child that is removed meanwhile (programs may have cgroups of their own) is left out.
 fn for_each_folder(top: &Path, visit: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut open = vec![top.to_owned()];
     while let Some(folder) = open.pop() {
-        visit(&folder)?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(entry.path());
-            }
+        match visit(&folder).and_then(|()| children(&folder)) {
+            Ok(found) => open.extend(found),
+            Err(error) if folder != top && is_gone(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-/// Our own cgroup's folder: the line `0::PATH` of /proc/self/cgroup, below the mount that /proc/self/mountinfo shows.
+fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// ENODEV: the cgroup was removed while one of its files was open.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+}
+
 fn own_folder() -> Option<PathBuf> {
-    let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
+    folder_of("self")
+}
+
+/// The folder of a process's cgroup; `None` where it cannot be told.
+pub fn of(pid: u32) -> Option<PathBuf> {
+    folder_of(&pid.to_string())
+}
+
+/// The line `0::PATH` of /proc/PID/cgroup, below the mount that /proc/self/mountinfo shows.
+fn folder_of(pid: &str) -> Option<PathBuf> {
+    let memberships = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     locate(&memberships, &mounts)
 }
@@ -159,6 +182,26 @@ fn unescape(text: &str) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_goes_away_under_the_walk_is_left_out() {
+        let temp = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            fs::create_dir(temp.path().join(name)).unwrap();
+        }
+        let mut seen = 0;
+        for_each_folder(temp.path(), &mut |folder| {
+            seen += 1;
+            if folder == temp.path() {
+                return Ok(());
+            }
+            fs::remove_dir(folder)?;
+            fs::read_to_string(folder.join("cgroup.procs")).map(drop)
+        })
+        .unwrap();
+        assert_eq!(seen, 3);
+        assert!(members(&temp.path().join("none")).is_err());
+    }
 
     #[test]
     fn the_hierarchy_is_found_wherever_it_is_mounted() {

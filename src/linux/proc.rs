@@ -39,6 +39,11 @@ pub fn stat(pid: u32) -> io::Result<ProcessStat> {
     parse_stat(&bytes).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADMSG))
 }
 
+/// Whether an error says that we lack something, and nothing about the process.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
 /// The name may hold spaces and parentheses: the last `)` ends it.
 fn parse_stat(bytes: &[u8]) -> Option<ProcessStat> {
     let text = String::from_utf8_lossy(bytes);

@@ -72,6 +72,11 @@ pub enum LogEvent {
         /// Bytes that were dropped in between; 0 where nothing but a rotation failed.
         dropped: u64,
     },
+    /// A sink that did not work was closed: nobody writes into it any more, so its trouble is over too.
+    Abandoned {
+        /// The sink.
+        target: SinkTarget,
+    },
 }
 
 /// One stream that a follower wants to see.

@@ -59,6 +59,7 @@ impl Sizes {
 pub(super) enum News {
     Trouble(String),
     Recovered { dropped: u64 },
+    Abandoned,
 }
 
 enum Outlet {
@@ -162,7 +163,7 @@ impl Sink {
     }
 
     /// The last writer is gone: a gap that was not yet told is told now, if that can be, and room is waited for
-    /// for at most `patience`.
+    /// for at most `patience`. Trouble that is left is over: nobody is concerned any more.
     pub(super) fn close(mut self, patience: Duration, now: Instant, news: &mut Vec<News>) {
         if self.dropped > 0 {
             self.usable(now, news);
@@ -171,9 +172,12 @@ impl Sink {
         while let Some(fd) = self.waits_for_room() {
             let left = end.saturating_duration_since(Instant::now());
             if !matches!(standard::writable_within(fd, left), Ok(true)) || left.is_zero() {
-                return;
+                break;
             }
             self.flush(now, news);
+        }
+        if self.failure.is_some() || self.no_rotation_before.is_some() {
+            news.push(News::Abandoned);
         }
     }
 

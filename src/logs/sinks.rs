@@ -177,5 +177,6 @@ fn event(news: News, key: &SinkKey, runs: &[RunId]) -> LogEvent {
     match news {
         News::Trouble(message) => LogEvent::Trouble { target, runs, message },
         News::Recovered { dropped } => LogEvent::Recovered { target, runs, dropped },
+        News::Abandoned => LogEvent::Abandoned { target },
     }
 }

@@ -8,6 +8,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
 use super::shutdown::Shutdown;
+use super::storm::Storm;
 use super::takeover::Strays;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
@@ -31,6 +32,7 @@ pub struct Supervisor {
     timers: BTreeSet<(Moment, Slot)>,
     pub(super) out: VecDeque<Action>,
     random: Random,
+    storm: Storm,
     pub(super) table: TableState,
 }
 
@@ -65,6 +67,7 @@ impl Supervisor {
             timers: BTreeSet::new(),
             out: VecDeque::new(),
             random: Random::new(seed),
+            storm: Storm::default(),
             table: TableState::Awaited(None),
         };
         if let Some((generation, plan)) = restored.plan {
@@ -74,10 +77,6 @@ impl Supervisor {
         for (slot, mut instance) in restored.instances {
             if mutant!(HandoffForgets) {
                 instance.replace = None;
-                instance.hurry = false;
-                if matches!(instance.phase, Phase::Backoff(_)) {
-                    instance.phase = Phase::Completed;
-                }
             }
             if let Some(run) = instance.run_mut() {
                 run.adopted = true;
@@ -225,6 +224,7 @@ impl Supervisor {
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,
+            storm: &mut self.storm,
             runs: &mut self.runs,
             then: Vec::new(),
             give_up: None,
@@ -235,8 +235,10 @@ impl Supervisor {
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
+        let (early, late) = if mutant!(RecordsLate) { (then, Vec::new()) } else { (Vec::new(), then) };
+        self.out.extend(early);
         self.keep(now, slot, &before, &after);
-        self.out.extend(then);
+        self.out.extend(late);
         if ends {
             self.settle_all(now);
         }

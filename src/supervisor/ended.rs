@@ -1,6 +1,7 @@
 //! What follows the end of a run: nothing, a pause, giving up, or the next launch.
 
 use super::instance::{Turn, humane};
+use super::mutant::mutant;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
 use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
@@ -127,6 +128,7 @@ impl Instance {
         }
         self.replace = None;
         self.hurry = false;
+        self.queued = false;
         let run = Run::new(turn.random.run_id(), turn.label(), Arc::clone(spec), turn.generation);
         turn.runs.insert(run.id, turn.slot.clone());
         turn.then.push(Action::Launch(Box::new(Launch {
@@ -151,7 +153,10 @@ impl Instance {
         self.calm_down();
         self.replace = None;
         self.hurry = false;
-        self.passes_trial();
+        self.queued = false;
+        if !mutant!(TrialNeverEnds) {
+            self.passes_trial();
+        }
         self.enter(turn, Phase::Stopped, Some(why));
     }
 

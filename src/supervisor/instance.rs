@@ -6,6 +6,7 @@
 use super::edit::outdated;
 use super::mutant::mutant;
 use super::random::Random;
+use super::storm::Storm;
 use super::wish::Wish;
 use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
 use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
@@ -41,6 +42,8 @@ pub(super) struct Turn<'a> {
     pub(super) may_replace: bool,
     pub(super) out: &'a mut VecDeque<Action>,
     pub(super) random: &'a mut Random,
+    /// Holds restarts of crash loops back when there are many.
+    pub(super) storm: &'a mut Storm,
     /// Which slot each live run belongs to.
     pub(super) runs: &'a mut BTreeMap<RunId, Slot>,
     /// What may be done only when the slot's new state is on disk: releases and launches.
@@ -85,6 +88,7 @@ impl Instance {
             replace: None,
             trial: Trial::None,
             hurry: false,
+            queued: false,
         }
     }
 
@@ -214,8 +218,8 @@ impl Instance {
             News::Work(work) => {
                 run.saw(work, turn.now);
                 match work {
-                    Work::Busy => self.phase = Phase::Draining(run, until),
-                    Work::Idle => {
+                    Work::Busy if !mutant!(BusyIsIdle) => self.phase = Phase::Draining(run, until),
+                    Work::Busy | Work::Idle => {
                         // Only then: what is idle is kept from beginning a task until it has been asked.
                         let forget = Action::ForgetWork { run: run.id };
                         self.ask_to_stop(turn, run);
@@ -260,8 +264,10 @@ impl Instance {
             return self.run_ended(turn, run);
         }
         turn.out.push_back(Action::CheckTree { run: run.id });
-        let why = format!("it {exit}; looking for processes that it left");
-        self.enter(turn, Phase::Stopping(run, StopStage::Sweeping { deadline }), Some(why));
+        // Not told as a phase of its own: mostly nothing is left, and it is over before anybody could look.
+        self.why = format!("it {exit}; looking for processes that it left");
+        self.since = turn.now;
+        self.phase = Phase::Stopping(run, StopStage::Sweeping { deadline });
     }
 
     /// Acts on what is wanted and on what time it is.
@@ -313,7 +319,9 @@ impl Instance {
             Wish::Stop(reason) => {
                 self.why = reason.text(turn.slot.program.as_str());
                 self.hurry = false;
-                self.passes_trial();
+                if !mutant!(TrialNeverEnds) {
+                    self.passes_trial();
+                }
             }
         }
     }
@@ -333,6 +341,13 @@ impl Instance {
                 self.launch(turn, why, judged);
             }
             Wish::Run if due.is_some_and(|due| due <= turn.now) => {
+                if !self.queued
+                    && let Some(later) = turn.storm.turn(turn.now)
+                {
+                    self.queued = true;
+                    self.phase = Phase::Backoff(later);
+                    return;
+                }
                 let why = format!("restarted: {}", self.why);
                 self.launch(turn, why, false);
             }
@@ -349,7 +364,7 @@ impl Instance {
         let forgotten = mutant!(StopLostInLaunch) && run.started_at == Some(turn.now);
         if (turn.wish.is_run() && !replace_now) || forgotten {
             // A forced stop that was taken back must not make the next one forced.
-            self.hurry = false;
+            self.hurry &= mutant!(HurryStays);
             self.phase = Phase::Running(run);
             return;
         }

@@ -4,8 +4,26 @@ use super::common::{Rig, Who, Yaml, http};
 use std::time::Duration;
 
 const VERBS: &[&str] = &[
-    "run", "start", "stop", "restart", "reload", "shutdown", "status", "diff", "check", "logs", "signal",
-    "scale", "init", "schema",
+    "run",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "shutdown",
+    "status",
+    "diff",
+    "check",
+    "logs",
+    "signal",
+    "scale",
+    "init",
+    "schema",
+    "why",
+    "events",
+    "history",
+    "wait",
+    "completions",
+    "man",
 ];
 
 #[test]

@@ -30,9 +30,26 @@ fn words_of_others_are_understood_and_unbuilt_verbs_are_not() {
         matches!(parse("kill -s HUP web").unwrap().command, Command::Kill(kill) if kill.signal == Signal::HUP)
     );
     assert!(matches!(parse("run -- sh -c x").unwrap().command, Command::Run(run) if run.command.len() == 3));
-    for line in ["upgrade", "why web", "events", "top", "import", "frob", "", "status --all", "logs -n x"] {
+    for line in [
+        "upgrade",
+        "why",
+        "wait",
+        "wait web --for bliss",
+        "man x --all y",
+        "completions ksh",
+        "top",
+        "import",
+        "frob",
+        "",
+        "status --all",
+        "logs -n x",
+    ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }
+    assert!(matches!(parse("reread").unwrap().command, Command::Diff));
+    assert!(matches!(parse("update").unwrap().command, Command::Reload(_)));
+    assert!(matches!(parse("status -w").unwrap().command, Command::Status(status) if status.watch));
+    assert!(matches!(parse("wait web").unwrap().command, Command::Wait(wait) if wait.goal == Goal::Ready));
     assert!(parse("stop web --timeout 1m30s --force --runtime --no-wait").is_ok());
 }
 

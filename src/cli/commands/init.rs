@@ -12,7 +12,7 @@ use std::io::{self, Write};
 pub(super) fn init(session: &Session<'_>, command: &[String]) -> Outcome {
     let path = session.new_config();
     let other = path.with_extension("yml");
-    let shown = path.strip_prefix(&session.cwd).unwrap_or(&path).display().to_string();
+    let shown = path.strip_prefix(&session.place.cwd).unwrap_or(&path).display().to_string();
     if path.file_name().is_some_and(|name| name == "sppm.yaml") && other.exists() {
         return Err(exists(&other.display().to_string()));
     }

@@ -1,9 +1,12 @@
 //! One file per command: ask, wait, show. Never add here: a decision about programs.
 
 mod check;
+mod completions;
 mod diff;
+mod events;
 mod init;
 mod logs;
+mod man;
 mod restart;
 mod run;
 mod scale;
@@ -13,6 +16,9 @@ mod signal;
 mod start;
 mod status;
 mod stop;
+mod wait;
+mod watch;
+mod why;
 
 use super::args::{Command, Waiting};
 use super::backend::Options;
@@ -43,13 +49,20 @@ pub(super) fn execute(session: &Session<'_>, command: &Command) -> Outcome {
         Command::Shutdown(args) => shutdown::shutdown(session, args),
         Command::Scale(args) => scale::scale(session, args),
         Command::Signal(args) => signal::signal(session, &args.words),
+        Command::Wait(args) => wait::wait(session, args),
+        Command::Status(args) if args.watch => watch::watch(session, &args.names),
         Command::Status(args) => status::status(session, &args.names),
+        Command::Why(args) => why::why(session, args),
         Command::Logs(args) => logs::logs(session, args),
+        Command::Events(args) => events::events(session, args),
+        Command::History(args) => events::history(session, args),
         Command::Diff => diff::diff(session),
         Command::Init(args) => init::init(session, &args.command),
         Command::Check => check::check(session),
         Command::Schema => schema::schema(session),
         Command::Run(args) => run::run(session, &args.command, args.background),
+        Command::Completions(args) => completions::completions(session, args.shell),
+        Command::Man(args) => man::man(session, args.verb.as_deref(), args.all.as_deref()),
         Command::Up(args) if args.detach => {
             start::start(session, &[], &Waiting { no_wait: false, timeout: None })
         }

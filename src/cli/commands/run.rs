@@ -24,8 +24,8 @@ pub(super) fn run(session: &Session<'_>, command: &[String], background: bool) -
 
 /// Writes a configuration for one program into a private folder of its own.
 fn generate(session: &Session<'_>, command: &[String]) -> Result<PathBuf, Failure> {
-    let program = AdHoc::new(command, Some(&session.cwd));
-    let base = folders::base(session.root, &session.environment);
+    let program = AdHoc::new(command, Some(&session.place.cwd));
+    let base = folders::base(session.place.root, &session.place.environment);
     let folder = base.join("adhoc").join(program.key());
     let path = folder.join("sppm.yaml");
     write(&folder, &path, &program.run_file()).map_err(|error| {

@@ -2,15 +2,19 @@
 //! where nobody sees them. Never add here: I/O, or text of others that is not made visible.
 
 mod diff;
+mod entry;
 mod outcome;
 mod status;
 mod table;
 mod visible;
+mod why;
 
 pub(super) use diff::diff;
+pub(super) use entry::{Days, entry};
 pub(super) use outcome::{failed, none_bad, plural};
-pub(super) use status::{detail, status};
+pub(super) use status::{detail, span, status};
 pub(super) use visible::{cut, visible};
+pub(super) use why::why;
 
 use anstyle::{AnsiColor, Style};
 

@@ -95,10 +95,14 @@ pub(in crate::cli) fn detail(supervisor: &SupervisorDto, program: &ProgramDto) -
         ("command", &program.command),
         ("defined", &program.place),
     ];
+    let tags: Vec<String> = program.tags.iter().map(|tag| format!("@{tag}")).collect();
     for (name, value) in facts {
         if let Some(value) = value {
             let _ = writeln!(out, "  {name:<10} {}", visible(value));
         }
+    }
+    if !tags.is_empty() {
+        let _ = writeln!(out, "  {:<10} {}", "tags", visible(&tags.join(" ")));
     }
     for instance in &program.instances {
         out.push_str(&one(instance));
@@ -144,7 +148,7 @@ fn one(instance: &InstanceDto) -> String {
 }
 
 /// "12s", "3m 5s", "4h 12m", "2d 3h": two units are enough.
-fn span(seconds: f64) -> String {
+pub(in crate::cli) fn span(seconds: f64) -> String {
     // A float to integer cast saturates; a negative span is 0.
     let whole = Duration::from_secs(seconds as u64).as_secs();
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);

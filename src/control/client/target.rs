@@ -18,6 +18,11 @@ impl Target {
         self.0.push(if self.0.contains('?') { '&' } else { '?' });
         self.0.push_str(key);
         self.0.push('=');
+        self.encode(value);
+        self
+    }
+
+    fn encode(&mut self, value: &str) {
         for byte in value.bytes() {
             match byte {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -26,7 +31,6 @@ impl Target {
                 other => self.0.push_str(&format!("%{other:02X}")),
             }
         }
-        self
     }
 
     fn names(self, names: &[String]) -> Self {
@@ -70,9 +74,11 @@ pub fn history(names: &[String], lines: Option<u32>) -> Target {
     Target::path("/v1/history").names(names).with("lines", &lines)
 }
 
-/// Why a program is as it is. `name` is a program's name, so it needs no encoding.
-pub fn why(name: &crate::model::ProgramName) -> Target {
-    Target(format!("/v1/why/{name}"))
+/// Why a program is as it is. The name is one segment of the path, whatever is in it.
+pub fn why(name: &str) -> Target {
+    let mut target = Target::path("/v1/why/");
+    target.encode(name);
+    target
 }
 
 #[cfg(test)]
@@ -83,5 +89,6 @@ mod tests {
     fn values_are_encoded() {
         let names = ["@a b".to_owned(), "w*&=#é".to_owned()];
         assert_eq!(status(&names).as_str(), "/v1/status?name=%40a%20b&name=w%2A%26%3D%23%C3%A9");
+        assert_eq!(why("../a b").as_str(), "/v1/why/..%2Fa%20b");
     }
 }

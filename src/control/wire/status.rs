@@ -71,6 +71,9 @@ pub struct ProgramDto {
     /// Where the file defines it: `/srv/sppm.yaml:12`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// `tags:` of the file: what `@tag` finds it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 /// One instance.

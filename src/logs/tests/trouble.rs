@@ -45,6 +45,19 @@ fn a_folder_in_its_place_is_said_and_the_gap_told_when_it_is_gone() {
 }
 
 #[test]
+fn trouble_ends_with_the_last_writer() {
+    let world = World::new();
+    let log = world.path("x.log");
+    std::fs::create_dir(&log).unwrap();
+    let _pipe = world.attach(1, "x", sizes(&log, 0, 5));
+    world.trouble();
+    let elsewhere = sizes(&world.path("y.log"), 0, 5);
+    world.logger.respec(RunId::from_bits(1), LogStream::Stdout, elsewhere);
+    let abandoned = LogEvent::Abandoned { target: SinkTarget::File(log) };
+    world.until(|event| *event == abandoned);
+}
+
+#[test]
 fn a_link_at_the_path_is_refused() {
     let world = World::new();
     let (log, victim) = (world.path("x.log"), world.path("victim"));

@@ -1,7 +1,7 @@
 //! How a simulated program behaves: drawn once, at its launch.
 
 use super::dice::{Dice, Kind, Swarm};
-use crate::model::{Exit, Program, Signal};
+use crate::model::{Exit, LaunchFailure, LaunchStage, Program, Signal};
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -82,5 +82,14 @@ impl Behaviour {
             pause: dice.millis(kind, 10, 5_000),
             begins_busy: dice.percent(kind, 50),
         }
+    }
+}
+
+/// Why a launch fails here.
+pub(in crate::supervisor) fn failure() -> LaunchFailure {
+    LaunchFailure {
+        stage: LaunchStage::Exec,
+        errno: 2,
+        message: "cannot execute /x: no such file".to_owned(),
     }
 }

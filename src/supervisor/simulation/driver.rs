@@ -2,16 +2,16 @@
 
 use super::dice::{Dice, Kind, Swarm, weighted};
 use super::laws::{Broken, Checked, Law, demand};
-use super::ledger::{Ledger, adopted};
+use super::ledger::Ledger;
 use super::memory::Watch;
 use super::plans::{any_plan, edited};
+use super::trace::{brief, brief_action};
 use super::world::World;
 use crate::model::{Moment, Plan, ProgramName, RunId, Slot};
 use crate::supervisor::diff::{compare, diff};
-use crate::supervisor::{Action, Event, Instance, Phase, Replace, Restored, Supervisor, Trial, Work};
+use crate::supervisor::{Action, Event, Instance, Phase, Restored, Supervisor, Work};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// More actions than this after one event are an endless loop.
 const MOST_ACTIONS: u32 = 2000;
@@ -47,7 +47,7 @@ pub(super) struct Sim {
     pub(super) finished: bool,
     pub(super) step: u32,
     pub(super) actions: u64,
-    crashes: u32,
+    pub(super) crashes: u32,
     /// No crash any more.
     pub(super) calm: bool,
 }
@@ -258,7 +258,7 @@ impl Sim {
     }
 
     /// What another plan permits.
-    fn note_edits(&mut self, old: Option<&Plan>, new: &Plan) {
+    pub(super) fn note_edits(&mut self, old: Option<&Plan>, new: &Plan) {
         self.forget_steady();
         self.watch.wishes.accept(old, new);
         for (name, spec) in &new.programs {
@@ -288,7 +288,7 @@ impl Sim {
             Event::TreeEmpty { run },
             Event::TreeLeft { run, processes: 1 },
             Event::Work { run, work: Work::Idle },
-            Event::LaunchFailed { run, failure: super::world::failure() },
+            Event::LaunchFailed { run, failure: super::behaviour::failure() },
             Event::StopCommandDone { run, exit: None },
         ];
         let event = events[self.dice.below(Kind::Step, events.len() as u64) as usize].clone();
@@ -296,72 +296,6 @@ impl Sim {
         self.feed(event, &Cause::Past)?;
         let same = before.iter().map(|(s, i)| (s.clone(), i)).eq(self.core.instances());
         demand(same, Law::Past, || format!("late news of {run} changed something"))
-    }
-
-    /// The supervisor dies; the keeper starts another.
-    pub(super) fn crash(&mut self) -> Checked {
-        let amnesia = self.dice.percent(Kind::Crash, self.swarm.amnesia);
-        self.say(|| format!("CRASH{}", if amnesia { ", and the records are lost" } else { "" }));
-        self.crashes += 1;
-        let kept = &self.ledger.instances;
-        self.world.supervisor_dies(|slot| kept.get(slot).is_some_and(|instance| instance.drains()));
-        self.watch.crashed(&self.ledger.instances);
-        let until = self.now + self.dice.millis(Kind::Crash, 0, 3000);
-        while self.world.next_at().is_some_and(|at| at <= until) {
-            self.now = self.world.next_at().unwrap_or(self.now).max(self.now);
-            self.world.pass(self.now, &mut self.dice, &self.swarm);
-        }
-        self.now = until;
-        self.world.deaf = false;
-        if amnesia {
-            self.watch.forget_all();
-            self.ledger.instances.clear();
-            // Nobody can say any more what a process was launched with: it counts as what the plan says.
-            let plan = self.ledger.plan().cloned();
-            for process in self.world.table.values_mut() {
-                let spec = plan.as_ref().and_then(|plan| plan.programs.get(&process.slot.program));
-                process.spec = spec.cloned().unwrap_or_else(|| Arc::clone(&process.spec));
-                process.grace = process.grace.min(process.spec.stop.grace());
-            }
-        }
-        // What was not on disk was never wanted.
-        self.watch.wishes.kept = self.ledger.overrides.clone();
-        self.watch.wishes.shutdown = self.ledger.shutdown.is_some();
-        self.watch.shutdown_forced = self.ledger.shutdown.as_ref().is_some_and(|record| record.force);
-        self.watch.shutdown_lasted = Duration::ZERO;
-        let kept = &self.ledger.instances;
-        let asked =
-            |slot: &Slot| kept.get(slot).is_some_and(|i| matches!(i.replace, Some(Replace::Operator { .. })));
-        self.watch.restarts.retain(asked);
-        let judged =
-            |slot: &Slot| kept.get(slot).is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running);
-        self.watch.judged.retain(judged);
-        let seed = self.dice.seed128(Kind::Checks);
-        self.core = Supervisor::new(seed, self.now, self.ledger.restored(amnesia));
-        let early = self.dice.percent(Kind::Crash, 20);
-        if early {
-            self.accept_file_early();
-        }
-        let entries = self.world.entries(&mut self.dice);
-        self.feed(Event::Table { entries }, &Cause::Table)?;
-        if self.finished {
-            return Ok(());
-        }
-        let differs = self.core.plan().is_none_or(|(_, plan)| **plan != *self.file);
-        if differs || self.dice.percent(Kind::Crash, 30) {
-            self.accept_file()?;
-        }
-        Ok(())
-    }
-
-    /// A plan that is accepted before the table is known.
-    fn accept_file_early(&mut self) {
-        let old = self.core.plan().map(|(_, plan)| Arc::clone(plan));
-        let generation = self.ledger.next_generation();
-        self.ledger.plans.insert(generation, Arc::clone(&self.file));
-        let new = Arc::clone(&self.file);
-        self.note_edits(old.as_deref(), &new);
-        self.core.handle(self.now, Event::PlanAccepted { generation, plan: Arc::clone(&self.file) });
     }
 
     /// What holds whenever the core has nothing more to say.
@@ -373,8 +307,10 @@ impl Sim {
         demand(!over, Law::EndsLast, || "nothing lives, and that is not the end".to_owned())?;
         self.forget_unwanted();
         self.forget_steady();
-        let restored = self.ledger.instances.iter().map(|(slot, instance)| (slot.clone(), adopted(instance)));
-        let known = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
+        let restored =
+            self.ledger.instances.iter().map(|(slot, instance)| (&slot.program, slot.index, instance));
+        let known = self.core.instances.iter();
+        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, i)));
         demand(restored.eq(known), Law::Handoff, || {
             let core: Vec<_> = self.core.instances().collect();
             format!("records and core differ:\n{:?}\n{core:?}", self.ledger.instances)
@@ -401,105 +337,5 @@ impl Sim {
             })?;
         }
         Ok(())
-    }
-
-    /// Law 12: a core that takes over now knows the same and waits for the same.
-    fn check_twin(&mut self) -> Checked {
-        let overdue = self.core.next_deadline().is_some_and(|at| at <= self.now);
-        if self.world.has_news() || overdue || !self.core.strays.is_empty() || self.core.shutdown.is_some() {
-            return Ok(());
-        }
-        let mut twin = Supervisor::new(1, self.now, self.ledger.restored(false));
-        twin.handle(self.now, Event::Table { entries: self.world.entries(&mut self.dice) });
-        let theirs = twin.instances().map(|(slot, instance)| (slot, adopted(instance)));
-        let ours = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
-        demand(theirs.eq(ours), Law::Handoff, || {
-            let (twin, core): (Vec<_>, Vec<_>) =
-                (twin.instances().collect(), self.core.instances().collect());
-            format!("a take-over would change something:\n{core:?}\n{twin:?}")
-        })?;
-        demand(twin.next_deadline() == self.core.next_deadline(), Law::Handoff, || {
-            format!(
-                "a take-over waits for {:?} instead of {:?}",
-                twin.next_deadline(),
-                self.core.next_deadline()
-            )
-        })?;
-        while let Some(action) = twin.next_action() {
-            let harmless = match &action {
-                Action::LookAtWork { .. }
-                | Action::CheckTree { .. }
-                | Action::Kill { .. }
-                | Action::Record { .. }
-                | Action::Note(_) => true,
-                Action::Launch(_)
-                | Action::AskToStop { .. }
-                | Action::RunStopCommand { .. }
-                | Action::Signal { .. }
-                | Action::ForgetWork { .. }
-                | Action::Respec { .. }
-                | Action::Release { .. }
-                | Action::RecordShutdown(_)
-                | Action::RecordPlan { .. }
-                | Action::KeepOverride { .. }
-                | Action::Finish { .. } => false,
-            };
-            demand(harmless, Law::Handoff, || format!("a take-over would do {action:?}"))?;
-        }
-        Ok(())
-    }
-}
-
-fn brief(event: &Event) -> String {
-    match event {
-        Event::PlanAccepted { generation, plan } => {
-            let names: Vec<String> = plan.programs.values().map(|spec| brief_program(spec)).collect();
-            format!("plan {generation}\n        {}", names.join("\n        "))
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-fn brief_program(spec: &crate::model::Program) -> String {
-    let policy = &spec.restart;
-    format!(
-        "{} {:?} auto {} {:?} work {:?} restart {:?} uptime {:?} limit {}/{:?} then {:?} delay {:?} stop {:?} {:?}",
-        spec.name,
-        spec.command,
-        spec.autostart,
-        spec.instances,
-        spec.work,
-        policy.when,
-        policy.min_uptime,
-        policy.limit,
-        policy.window,
-        policy.then,
-        policy.delay,
-        spec.stop.by,
-        spec.orphans
-    )
-}
-
-fn brief_action(action: &Action) -> String {
-    match action {
-        Action::Record { slot, record } => match record {
-            Some(record) => format!(
-                "record {}.{} {} run {:?} replace {:?} trial {:?} hurry {} ({})",
-                slot.program,
-                slot.index,
-                record.kind(),
-                record.run().map(|run| run.id),
-                record.replace,
-                record.trial,
-                record.hurry,
-                record.why
-            ),
-            None => format!("record {}.{} gone", slot.program, slot.index),
-        },
-        Action::Launch(launch) => {
-            format!("LAUNCH {}.{} {}", launch.slot.program, launch.slot.index, launch.run)
-        }
-        Action::Respec { run, generation, .. } => format!("respec {run} {generation}"),
-        other => format!("{other:?}"),
     }
 }

@@ -3,11 +3,9 @@
 //! It keeps the promises that the shell makes: per run Launched (or LaunchFailed) before Exited before TreeEmpty,
 //! nothing between runs; an idle program stays idle from the word until `ForgetWork` or the signal.
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, failure};
 use super::dice::{Dice, Kind, Swarm};
-use crate::model::{
-    Exit, Generation, InstanceLabel, LaunchFailure, LaunchStage, Moment, Program, RunId, Signal, Slot,
-};
+use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId, Signal, Slot};
 use crate::supervisor::{Event, Launch, TableEntry, TableStage, Work};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -55,11 +53,6 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn main_lives(&self) -> bool {
         matches!(self.stage, Stage::Forked | Stage::Runs)
-    }
-
-    /// Something of it lives.
-    pub(super) fn lives(&self) -> bool {
-        self.main_lives() || self.left > 0
     }
 
     /// From when its grace counts.
@@ -319,11 +312,12 @@ impl World {
     }
 
     pub(super) fn look_at_work(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
-        let Some(process) = self.table.get_mut(&run).filter(|process| process.stage == Stage::Runs) else {
-            return;
-        };
-        process.looked = true;
+        let Some(process) = self.table.get_mut(&run) else { return };
         process.drains_since = process.drains_since.or(Some(now));
+        if process.stage != Stage::Runs {
+            return;
+        }
+        process.looked = true;
         process.held = !process.busy;
         let work = if process.busy { Work::Busy } else { Work::Idle };
         self.tell(now, run, Event::Work { run, work }, dice, swarm);
@@ -394,13 +388,5 @@ impl World {
             process.behaviour.fails = false;
             process.behaviour.ends = None;
         }
-    }
-}
-
-pub(in crate::supervisor) fn failure() -> LaunchFailure {
-    LaunchFailure {
-        stage: LaunchStage::Exec,
-        errno: 2,
-        message: "cannot execute /x: no such file".to_owned(),
     }
 }
