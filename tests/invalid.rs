@@ -165,6 +165,9 @@ fn what_is_no_file_is_refused_and_commands_still_find_the_socket(who: Who) {
     let yaml = two(&rig);
     rig.start_with(&yaml);
     let before = rig.status();
+    // Without `-c` it is still this folder's supervisor that is meant, and not that of the user's own file.
+    rig.folder_named("c/sppm");
+    rig.write("c/sppm/sppm.yaml", "programs: {}\n");
     let remove = || {
         if rig.file().is_dir() {
             fs::remove_dir(rig.file()).unwrap();
@@ -188,6 +191,7 @@ fn what_is_no_file_is_refused_and_commands_still_find_the_socket(who: Who) {
         rig.until(&format!("{what} in the file's place is noticed"), |status| !status.config_ok());
         let reload = rig.sppm(&["reload"]);
         assert_eq!(reload.code, Some(78), "{what}\n{}", reload.all());
+        rig.bare(&["reload"]).expect_code(78);
         let status = rig.status();
         assert_eq!(before.running(), status.running(), "{what} disturbed a program");
         if what == "nothing at all" {

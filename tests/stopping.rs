@@ -206,7 +206,9 @@ fn a_stop_lasts_until_it_is_taken_back() {
     assert_eq!(rig.status().phase("a"), "stopped");
     rig.sppm(&["status"]).ok();
     rig.shutdown();
-    rig.sppm(&["start"]).ok();
+    let answer = rig.sppm(&["start"]).ok();
+    assert!(answer.all().contains("started 1 program "), "what is held did not start\n{}", answer.all());
+    assert!(answer.all().contains("a stays stopped"), "what is held is not named\n{}", answer.all());
     let status = rig.until_phase("b", "running");
     assert_eq!(status.phase("a"), "stopped", "the wish was forgotten");
     rig.sppm(&["start", "a"]).ok();

@@ -172,6 +172,34 @@ fn a_waiting_command_survives_a_take_over() {
     rig.shutdown();
 }
 
+/// Without their keeper programs run on and are found again; what one of them left that died meanwhile is ended first.
+fn the_keepers_death_makes_no_second_copy(who: Who) {
+    let rig = Rig::of(who);
+    let family = rig.overlap_detector("sleep 100000 &\nexec sleep 100000");
+    let yaml = Yaml::new(&rig)
+        .program("web", &[rig.steady()])
+        .program("family", &[family, "restart: { min_uptime: 0s }".into()]);
+    rig.start_with(&yaml);
+    let before = rig.until("both run", Status::all_running);
+    let (keeper, supervisor) = (before.keeper_proc(), before.supervisor_proc());
+    keeper.signal(Signal::SIGKILL);
+    wait_until("the supervisor ends with its keeper", || !supervisor.alive());
+    assert!(before.running().values().all(Proc::alive), "a program ended with its keeper");
+    before.process_of("family").signal(Signal::SIGKILL);
+    wait_until("one of them is dead", || !before.process_of("family").alive());
+    rig.start();
+    let after = rig.until("both run again", |status| {
+        status.all_running() && status.pid("family") != before.pid("family")
+    });
+    assert_eq!(before.pid("web"), after.pid("web"), "{}", rig.own_log());
+    assert_eq!((rig.starts("web").len(), rig.starts("family").len()), (1, 2), "{}", rig.own_log());
+    assert_eq!(rig.overlaps(), "", "a second copy beside what the first one left\n{}", rig.own_log());
+    after.process_of("web").signal(Signal::SIGKILL);
+    rig.until("its end is noticed", |status| status.all_running() && status.pid("web") != before.pid("web"));
+    rig.shutdown();
+}
+as_everyone!(the_keepers_death_makes_no_second_copy);
+
 /// Crashes that are the supervisor's own fault, one after the other: the programs are not touched by them either.
 #[test]
 fn crashes_in_a_row_disturb_nobody() {

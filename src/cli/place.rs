@@ -50,9 +50,29 @@ impl Place {
         config::absolute(&self.cwd, path)
     }
 
+    /// The configuration whose supervisor is meant. Where nothing is named, a file that is gone from this folder while
+    /// its supervisor lives goes before one of another folder: a `shutdown` must not reach the wrong supervisor.
+    fn find_supervised(&self) -> Result<PathBuf, FindError> {
+        let found = self.find();
+        let named =
+            self.option.is_some() || self.environment.get("SPPM_CONFIG").is_some_and(|path| !path.is_empty());
+        let here = found.as_ref().is_ok_and(|path| path.parent() == Some(self.cwd.as_path()));
+        if named || here {
+            return found;
+        }
+        let mut supervised = ["sppm.yaml", "sppm.yml"]
+            .map(|name| self.cwd.join(name))
+            .into_iter()
+            .filter(|path| self.sockets(path).iter().any(|socket| socket.exists()));
+        match (supervised.next(), supervised.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) | (Some(_), Some(_)) => found,
+        }
+    }
+
     /// Finds the supervisor of the configuration. The file may be invalid or gone.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        let config = self.find().map_err(|error| not_found(&error, ErrorKind::NoSupervisor))?;
+        let config = self.find_supervised().map_err(|error| not_found(&error, ErrorKind::NoSupervisor))?;
         let places = self.sockets(&config);
         for socket in &places {
             // A folder that may not be entered holds somebody's socket, or none: the client finds out.

@@ -144,7 +144,10 @@ struct Finding {
 /// More findings are counted, not kept.
 const MAX_FINDINGS: usize = 1_000;
 /// The most values that are read of all files together, each use of an alias counted.
-const MAX_VISITS: usize = 350_000;
+const MAX_VISITS: usize = 200_000;
+/// The most bytes of text that they may hold, each use of an alias and of `${…}` counted: a megabyte that is named a
+/// thousand times is one in the file and a thousand in memory.
+const MAX_TEXT: usize = 8 << 20;
 
 /// Reads nodes: knows the environment, the path of keys, and what was found so far.
 pub(super) struct Decoder<'a> {
@@ -153,12 +156,21 @@ pub(super) struct Decoder<'a> {
     findings: Vec<Finding>,
     more: usize,
     visits: usize,
+    text: usize,
     hints: Vec<String>,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(environment: &'a BTreeMap<String, String>) -> Self {
-        Self { environment, path: String::new(), findings: Vec::new(), more: 0, visits: 0, hints: Vec::new() }
+        Self {
+            environment,
+            path: String::new(),
+            findings: Vec::new(),
+            more: 0,
+            visits: 0,
+            text: 0,
+            hints: Vec::new(),
+        }
     }
 
     /// Goes one key deeper; what it gives is for [`Self::leave`].
@@ -211,12 +223,26 @@ impl<'a> Decoder<'a> {
 
     /// Whether [`Self::visit`] said no: nothing more is worth reading.
     pub(super) fn exhausted(&self) -> bool {
-        self.visits >= MAX_VISITS
+        self.visits >= MAX_VISITS || self.text > MAX_TEXT
+    }
+
+    /// Counts text that is kept. `false` = too much of it.
+    pub(super) fn keep(&mut self, at: At, bytes: usize) -> bool {
+        let before = self.text;
+        self.text = self.text.saturating_add(bytes);
+        if before <= MAX_TEXT && self.text > MAX_TEXT {
+            let message = format!(
+                "this is larger than a configuration can be: more than {MAX_TEXT} bytes of text, each use counted"
+            );
+            let help = "is a long text used by many: by an alias, by `defaults`, or by `${…}`?";
+            self.error(ProblemKind::TooLarge, at, message, Some(help.to_owned()));
+        }
+        self.text <= MAX_TEXT
     }
 
     /// A text, with `${…}` resolved. `accepts` says what may stand here: "a duration such as 30s".
     pub(super) fn scalar<'n>(&mut self, node: NodeRef<'n, '_>, accepts: &str) -> Option<Scalar<'n>> {
-        if !self.visit(node) {
+        if !self.visit(node) || self.exhausted() {
             return None;
         }
         let Shape::Scalar { text, plain } = node.shape else {
@@ -232,6 +258,7 @@ impl<'a> Decoder<'a> {
                 );
                 None
             }
+            Ok(meant) if !self.keep(node.at, meant.len()) => None,
             Ok(meant) => Some(Scalar { typed: plain || is_needed(text), text: meant, written: text }),
             Err(error) => {
                 self.error(ProblemKind::Interpolation, node.at, error.message, error.help);

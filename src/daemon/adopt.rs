@@ -1,11 +1,14 @@
-//! Programs that outlived their keeper: found again by the records of the supervisor before, so that no second copy
-//! is ever started. They are nobody's child of ours any more: their end is seen by pidfd, their exit status is not
+//! Programs that outlived their keeper, and what those left that did not: found again by the records of the supervisor
+//! before, so that no second copy is ever started. They are nobody's child of ours any more: their end is seen by pidfd, their exit status is not
 //! (before PIDFD_GET_INFO of Linux 6.15, which this version does not use).
 
 use super::inbox::{Inbox, Message};
-use super::processes::Process;
+use super::launcher::cgroup_name;
+use super::processes::{Parent, Process};
 use super::tag::Owner;
 use crate::keeper::link::ProcessFds;
+use crate::linux::cgroup::{self, Cgroups};
+use crate::linux::tree::{Member, Snapshot};
 use crate::linux::{pidfd, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, RunId, Slot, StderrSink};
@@ -16,30 +19,73 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-/// Looks for the process of each recorded run that the keeper does not hold.
+/// What is left of a run that the keeper does not hold.
+enum Remains {
+    Main {
+        member: Member,
+        pidfd: OwnedFd,
+        cgroup: Option<PathBuf>,
+    },
+    /// Main has ended, nobody knows how; others live.
+    Others {
+        cgroup: Option<PathBuf>,
+    },
+}
+
+/// Where remains are looked for.
+struct Search<'a> {
+    snapshot: Snapshot,
+    cgroups: Option<&'a Cgroups>,
+}
+
+/// Looks for the processes of each recorded run that the keeper does not hold.
 pub(super) fn find_foreign(
     instances: &[(Slot, Instance)],
+    keeper: u32,
+    cgroups: Option<&Cgroups>,
     processes: &mut BTreeMap<RunId, Process>,
     logger: &Logger,
     inbox: &Inbox,
 ) -> Vec<TableEntry> {
+    let missing: Vec<(&Slot, &Run)> = instances
+        .iter()
+        .filter_map(|(slot, instance)| Some((slot, instance.run()?)))
+        .filter(|(_, run)| !processes.contains_key(&run.id))
+        .collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let snapshot = match Snapshot::take(keeper) {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            tracing::error!(%error, "cannot look for programs that outlived their keeper");
+            return Vec::new();
+        }
+    };
+    let search = Search { snapshot, cgroups };
     let mut found = Vec::new();
     let mut watched = Vec::new();
-    for (slot, instance) in instances {
-        let Some(run) = instance.run().filter(|run| !processes.contains_key(&run.id)) else { continue };
-        let Some((pid, pidfd)) = find(run) else { continue };
-        let Ok(watch) = pidfd.try_clone() else { continue };
-        tracing::warn!(instance = %run.label, pid, "found again; its keeper is gone, so its exit status will be unknown");
-        processes.insert(run.id, process(slot, run, pid, pidfd, logger));
-        watched.push((run.id, watch));
-        found.push(TableEntry {
-            run: run.id,
-            slot: slot.clone(),
-            label: run.label.clone(),
-            generation: run.generation,
-            stage: TableStage::Running { pid },
-        });
+    for (slot, run) in missing {
+        let Some(remains) = search.remains(run) else { continue };
+        let (process, stage) = match remains {
+            Remains::Main { member, pidfd, cgroup } => {
+                let Ok(watch) = pidfd.try_clone() else { continue };
+                watched.push((run.id, watch));
+                let pid = member.pid;
+                tracing::warn!(instance = %run.label, pid, "found again; its keeper is gone, so its exit status will be unknown");
+                (alive(slot, run, member, pidfd, cgroup, logger), TableStage::Running { pid })
+            }
+            Remains::Others { cgroup } => {
+                tracing::warn!(instance = %run.label, "ended while there was no keeper, and left processes behind");
+                let pid = run.pid.unwrap_or(0);
+                (process(slot, run, None, cgroup), TableStage::Exited { pid, exit: Exit::Unknown })
+            }
+        };
+        processes.insert(run.id, process);
+        let (label, generation) = (run.label.clone(), run.generation);
+        found.push(TableEntry { run: run.id, slot: slot.clone(), label, generation, stage });
     }
     if !watched.is_empty() {
         let inbox = inbox.clone();
@@ -51,32 +97,68 @@ pub(super) fn find_foreign(
     found
 }
 
-/// The process of a run, if it lives: the one with the recorded pid that has the run's id in its environment. Start
-/// times alone do not tell processes apart (the kernel's clock ticks are coarse).
-fn find(run: &Run) -> Option<(u32, OwnedFd)> {
-    let pid = run.pid?;
-    let pidfd = pidfd::open(pid).ok()?;
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let wanted = format!("SPPM_RUN={}", run.id);
-    let same = environment.split(|&byte| byte == 0).any(|entry| entry == wanted.as_bytes());
-    let alive = proc::stat(pid).is_ok_and(|stat| !stat.is_dead());
-    (same && alive).then_some((pid, pidfd))
+impl Search<'_> {
+    fn remains(&self, run: &Run) -> Option<Remains> {
+        let name = cgroup_name(&run.label, run.id);
+        let named = self.snapshot.named(run.id);
+        // Every program leads a session of its own. Of a launch that was not told the pid is not recorded.
+        let leader = || named.iter().find(|stat| stat.session == stat.pid).map(|stat| stat.pid);
+        let main = run.pid.or_else(leader).filter(|_| run.exit.is_none());
+        if let Some((member, pidfd)) = main.and_then(|pid| open(pid, run.id, &name)) {
+            let cgroup = own_cgroup(member.pid, &name);
+            return Some(Remains::Main { member, pidfd, cgroup });
+        }
+        let by_path = self.cgroups.map(|cgroups| cgroups.root().join(&name)).filter(|path| path.exists());
+        let cgroup = named.iter().find_map(|stat| own_cgroup(stat.pid, &name)).or(by_path);
+        let lives = !named.is_empty() || cgroup.as_deref().is_some_and(|path| !cgroup::is_empty(path));
+        lives.then_some(Remains::Others { cgroup })
+    }
 }
 
-fn process(slot: &Slot, run: &Run, pid: u32, pidfd: OwnedFd, logger: &Logger) -> Process {
+/// A live process, if it is of this run: the run's id is in its environment, or it is in the run's cgroup (some programs
+/// overwrite their environment to show a title). Start times alone do not tell processes apart (clock ticks are coarse).
+fn open(pid: u32, run: RunId, cgroup: &str) -> Option<(Member, OwnedFd)> {
+    let pidfd = pidfd::open(pid).ok()?;
+    let stat = proc::stat(pid).ok().filter(|stat| !stat.is_dead())?;
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let wanted = format!("SPPM_RUN={run}");
+    let named = environment.split(|&byte| byte == 0).any(|entry| entry == wanted.as_bytes());
+    let same = named || own_cgroup(pid, cgroup).is_some();
+    same.then_some((Member { pid, start_time: stat.start_time }, pidfd))
+}
+
+/// The run's cgroup, if this process is in it or below it.
+fn own_cgroup(pid: u32, name: &str) -> Option<PathBuf> {
+    let folder = cgroup::of(pid)?;
+    folder.ancestors().find(|path| path.file_name().is_some_and(|last| last == name)).map(Path::to_owned)
+}
+
+fn process(slot: &Slot, run: &Run, main: Option<Member>, cgroup: Option<PathBuf>) -> Process {
     let owner = Owner {
         slot: slot.clone(),
         label: run.label.clone(),
         generation: run.generation,
         helper_of: None,
-        cgroup: None,
+        cgroup,
     };
     let mut process = Process::new(run.id, owner, run.spec.clone());
-    process.pid = pid;
-    process.kept = false;
+    process.pid = main.map_or(0, |main| main.pid);
+    process.parent = Parent::Stranger(main);
+    process
+}
+
+fn alive(
+    slot: &Slot,
+    run: &Run,
+    main: Member,
+    pidfd: OwnedFd,
+    cgroup: Option<PathBuf>,
+    logger: &Logger,
+) -> Process {
+    let mut process = process(slot, run, Some(main), cgroup);
     let apart = matches!(run.spec.logs.stderr, StderrSink::Apart(_));
-    let stderr = if apart { output_pipe(pid, 2) } else { None };
-    match output_pipe(pid, 1) {
+    let stderr = if apart { output_pipe(main.pid, 2) } else { None };
+    match output_pipe(main.pid, 1) {
         Some(stdout) => process.attach(ProcessFds { pidfd, stdout, stderr }, logger),
         None => process.pidfd = Some(pidfd),
     }

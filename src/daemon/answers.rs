@@ -137,8 +137,10 @@ impl Daemon {
     fn author(&self, peer: Peer) -> Author {
         let who = match peer.uid {
             0 => "root".to_owned(),
-            uid if uid == self.own_user.0 => self.own_user.1.clone(),
-            uid => format!("uid {uid}"),
+            uid => {
+                let own = self.own_user.1.get().filter(|_| uid == self.own_user.0);
+                own.cloned().unwrap_or_else(|| format!("uid {uid}"))
+            }
         };
         Author { who, at: wall::now() }
     }
@@ -210,17 +212,10 @@ impl Daemon {
         let (now, wall) = (clock::now(), Wall::read());
         let plan = self.core.plan().map(|(_, plan)| plan);
         let mut programs = Vec::new();
-        let names: BTreeSet<&ProgramName> = targets.iter().map(Target::program).collect();
-        for name in names {
-            let mut picture = self.core.program_status(name, now);
-            let one_of = |index: u32| {
-                targets.iter().any(|target| match target {
-                    Target::Program(whole) => whole == name,
-                    Target::Instance(slot) => slot.program == *name && slot.index == index,
-                })
-            };
-            picture.instances.retain(|instance| one_of(instance.slot.index));
-            let spec = plan.and_then(|plan| plan.programs.get(name));
+        for (name, share) in catalogue::by_program(targets) {
+            let mut picture = self.core.program_status(&name, now);
+            picture.instances.retain(|instance| share.has(instance.slot.index));
+            let spec = plan.and_then(|plan| plan.programs.get(&name));
             programs.push(status::program(&picture, spec.map(AsRef::as_ref), now, &wall));
         }
         Answer::Status(Box::new(StatusDto { supervisor: self.supervisor_dto(&wall), programs }))

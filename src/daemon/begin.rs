@@ -57,6 +57,7 @@ pub(super) fn begin(
     let own_log = OwnLog::start(places.own_log(), options.mode).map_err(|error| {
         StartError::new(format!("error: cannot start the thread of the supervisor's own log: {error}"))
     })?;
+    own_log.end_on_panic();
     let mut wishes = read_wishes(&places, taking_over)?;
     let mut restored = restore(&places, reader, taking_over);
     if let Some(restored) = &restored {

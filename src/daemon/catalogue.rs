@@ -2,7 +2,7 @@
 
 use crate::model::{ProgramName, Slot};
 use crate::supervisor::{Supervisor, Target};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name that means nothing here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub(super) fn resolve(core: &Supervisor, patterns: &[String]) -> Result<Vec<Targ
     if patterns.is_empty() {
         return Ok(programs(core).into_iter().map(Target::Program).collect());
     }
-    let mut targets = BTreeSet::new();
+    let (all, mut targets) = (programs(core), BTreeSet::new());
     for pattern in patterns {
-        let found = one(core, pattern);
+        let found = one(core, &all, pattern);
         if found.is_empty() {
             return Err(Unknown(pattern.clone()));
         }
@@ -37,10 +37,42 @@ pub(super) fn programs(core: &Supervisor) -> BTreeSet<ProgramName> {
     planned.chain(core.instances().map(|(slot, _)| slot.program)).collect()
 }
 
-fn one(core: &Supervisor, pattern: &str) -> Vec<Target> {
-    let all = programs(core);
+/// How much of a program is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Share {
+    Whole,
+    Only(BTreeSet<u32>),
+}
+
+impl Share {
+    pub(super) fn has(&self, index: u32) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Only(indexes) => indexes.contains(&index),
+        }
+    }
+}
+
+/// Targets, gathered by program.
+pub(super) fn by_program(targets: impl IntoIterator<Item = Target>) -> BTreeMap<ProgramName, Share> {
+    let mut found = BTreeMap::new();
+    for target in targets {
+        match target {
+            Target::Program(name) => drop(found.insert(name, Share::Whole)),
+            Target::Instance(slot) => {
+                let share = found.entry(slot.program).or_insert_with(|| Share::Only(BTreeSet::new()));
+                if let Share::Only(indexes) = share {
+                    indexes.insert(slot.index);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn one(core: &Supervisor, all: &BTreeSet<ProgramName>, pattern: &str) -> Vec<Target> {
     if pattern == "all" {
-        return all.into_iter().map(Target::Program).collect();
+        return all.iter().cloned().map(Target::Program).collect();
     }
     if let Some(tag) = pattern.strip_prefix('@') {
         let plan = core.plan().map(|(_, plan)| plan);
@@ -50,12 +82,11 @@ fn one(core: &Supervisor, pattern: &str) -> Vec<Target> {
             .map(|spec| Target::Program(spec.name.clone()))
             .collect();
     }
-    if let Some(name) = all.iter().find(|name| name.as_str() == pattern) {
-        return vec![Target::Program(name.clone())];
-    }
-    let switched_off = core.plan().and_then(|(_, plan)| plan.disabled.keys().find(|n| n.as_str() == pattern));
-    if let Some(name) = switched_off {
-        return vec![Target::Program(name.clone())];
+    if let Ok(name) = ProgramName::new(pattern) {
+        let switched_off = core.plan().is_some_and(|(_, plan)| plan.disabled.contains_key(&name));
+        if all.contains(&name) || switched_off {
+            return vec![Target::Program(name)];
+        }
     }
     if let Some(slot) = instance(core, pattern) {
         return vec![Target::Instance(slot)];
@@ -76,4 +107,21 @@ pub(super) fn instance(core: &Supervisor, text: &str) -> Option<Slot> {
     let (program, index) = text.rsplit_once('.')?;
     let slot = Slot::new(ProgramName::new(program).ok()?, index.parse().ok()?);
     core.instance(&slot).map(|_| slot)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_named_as_a_whole_stays_whole() {
+        let name = ProgramName::new("web").unwrap();
+        let two = Target::Instance(Slot::new(name.clone(), 2));
+        let shares = by_program([two.clone()]);
+        assert!(shares[&name].has(2) && !shares[&name].has(1));
+        for targets in [[Target::Program(name.clone()), two.clone()], [two, Target::Program(name.clone())]] {
+            assert_eq!(by_program(targets)[&name], Share::Whole);
+        }
+    }
 }

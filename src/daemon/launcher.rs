@@ -7,7 +7,9 @@ use super::tag::Owner;
 use crate::keeper::link::{Identity, LaunchOrder, Output};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
-use crate::model::{Command, LaunchFailure, LaunchStage, Program, RunId, StderrSink, Template};
+use crate::model::{
+    Command, InstanceLabel, LaunchFailure, LaunchStage, Program, RunId, StderrSink, Template,
+};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
@@ -106,9 +108,14 @@ impl Bench {
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.
     fn cgroup(&self, owner: &Owner, run: RunId) -> Option<std::path::PathBuf> {
         let cgroups = self.cgroups.as_ref()?;
-        let short = &run.to_string()[..8];
-        cgroups.create(&format!("{}-{short}", owner.label)).ok()
+        cgroups.create(&cgroup_name(&owner.label, run)).ok()
     }
+}
+
+/// The name of a run's cgroup, by which it is known again.
+pub(super) fn cgroup_name(label: &InstanceLabel, run: RunId) -> String {
+    let short = &run.to_string()[..8];
+    format!("{label}-{short}")
 }
 
 /// The paths that execvp(3) would try.
@@ -125,7 +132,7 @@ fn identity(user: ResolvedUser) -> Identity {
     Identity { uid: user.uid, gid: user.gid, groups: user.groups }
 }
 
-fn c_string(text: String) -> Result<CString, LaunchFailure> {
+fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, LaunchFailure> {
     CString::new(text).map_err(|error| LaunchFailure {
         stage: LaunchStage::Prepare,
         errno: 0,
@@ -134,7 +141,7 @@ fn c_string(text: String) -> Result<CString, LaunchFailure> {
 }
 
 fn c_path(path: &Path) -> Result<CString, LaunchFailure> {
-    c_string(path.as_os_str().as_bytes().iter().map(|&byte| char::from(byte)).collect())
+    c_string(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]

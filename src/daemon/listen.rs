@@ -50,7 +50,7 @@ pub(super) fn listen(
     serve(listener, access, Arc::new(move |call| inbox.call(call))).map_err(|error| failed("serve", &error))
 }
 
-/// Leaves the folders with the keeper, as five lines of text.
+/// Leaves the folders with the keeper, as a JSON list of four paths.
 fn hold_places(places: &Places, sender: &Sender) -> Result<(), StartError> {
     let folders = &places.folders;
     let paths = [&folders.runtime_dir, &folders.state_dir, &folders.log_dir, &places.pid_file];

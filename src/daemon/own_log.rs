@@ -3,12 +3,14 @@
 
 use super::options::Mode;
 use rustix::fs::{Mode as FileMode, OFlags};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -17,17 +19,28 @@ const WAITING: usize = 4096;
 /// Past this size the log is set aside as `sppm.log.1`.
 const MAX_SIZE: u64 = 10 * 1024 * 1024;
 
+/// How long a terminal that was stopped, or a disk that hangs, may hold up the end of this process.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 enum Item {
     Line(Vec<u8>),
+    /// Somebody moves the file away.
+    Reopen,
     /// Answered when everything before it is written.
-    Flush(SyncSender<()>),
+    Flush(Sender<()>),
 }
 
 /// Hands lines to the thread.
 #[derive(Clone)]
 pub(super) struct OwnLog {
-    items: SyncSender<Item>,
-    dropped: Arc<AtomicU64>,
+    items: Sender<Item>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    dropped: AtomicU64,
 }
 
 /// One line on its way.
@@ -39,12 +52,12 @@ pub(super) struct Entry {
 impl OwnLog {
     /// Starts the thread and makes it the log of this process. `SPPM_LOG` sets what is logged (`debug`, `sppm=trace`, …).
     pub(super) fn start(path: PathBuf, mode: Mode) -> io::Result<Self> {
-        let (items, lines) = mpsc::sync_channel(WAITING);
-        let log = Self { items, dropped: Arc::default() };
-        let dropped = Arc::clone(&log.dropped);
+        let (items, lines) = mpsc::channel();
+        let log = Self { items, counts: Arc::default() };
+        let counts = Arc::clone(&log.counts);
         std::thread::Builder::new()
             .name("own-log".to_owned())
-            .spawn(move || write(&lines, &path, mode == Mode::Foreground, &dropped))?;
+            .spawn(move || write(&lines, Sheet::new(path, mode == Mode::Foreground), &counts))?;
         let filter = EnvFilter::try_from_env("SPPM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -58,12 +71,33 @@ impl OwnLog {
         Ok(log)
     }
 
-    /// Waits until everything that was logged is written.
+    /// Waits until everything that was logged is written, for a second at most.
     pub(super) fn flush(&self) {
-        let (done, wait) = mpsc::sync_channel(1);
+        let (done, wait) = mpsc::channel();
         if self.items.send(Item::Flush(done)).is_ok() {
-            let _ = wait.recv();
+            let _ = wait.recv_timeout(PATIENCE);
         }
+    }
+
+    /// Opens the file anew (SIGUSR1).
+    pub(super) fn reopen(&self) {
+        // A thread that is gone has no file.
+        let _ = self.items.send(Item::Reopen);
+    }
+
+    /// Ends the process when any thread of it panics: one that went on without its launcher or its log pump would look alive
+    /// and do nothing, while the keeper has another supervisor ready. A panic of a request ends that request alone.
+    pub(super) fn end_on_panic(&self) {
+        let log = self.clone();
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            before(info);
+            tracing::error!("{info}");
+            if std::thread::current().name() != Some("control") {
+                log.flush();
+                std::process::abort();
+            }
+        }));
     }
 }
 
@@ -101,42 +135,88 @@ impl Drop for Entry {
         if bytes.is_empty() {
             return;
         }
-        if let Err(TrySendError::Full(_)) = self.log.items.try_send(Item::Line(bytes)) {
-            self.log.dropped.fetch_add(1, Ordering::Relaxed);
+        let counts = &self.log.counts;
+        if counts.waiting.fetch_add(1, Ordering::Relaxed) < WAITING {
+            // A thread that is gone writes nothing any more.
+            let _ = self.log.items.send(Item::Line(bytes));
+        } else {
+            counts.waiting.fetch_sub(1, Ordering::Relaxed);
+            counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-fn write(items: &Receiver<Item>, path: &Path, to_stderr: bool, dropped: &AtomicU64) {
-    let mut file = open(path);
-    let mut size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+/// The thread's own: the file, and what it was told about it.
+struct Sheet {
+    path: PathBuf,
+    to_stderr: bool,
+    /// `None`: it could not be opened, and is tried again at each line.
+    file: Option<File>,
+    size: u64,
+}
+
+impl Sheet {
+    fn new(path: PathBuf, to_stderr: bool) -> Self {
+        let mut sheet = Self { path, to_stderr, file: None, size: 0 };
+        sheet.open();
+        sheet
+    }
+
+    fn open(&mut self) {
+        self.file = open(&self.path);
+        self.size = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        if self.to_stderr {
+            // A terminal that is gone is no reason to end.
+            let _ = io::stderr().write_all(text);
+        }
+        if self.file.as_ref().is_some_and(|file| !is_at(file, &self.path)) {
+            self.file = None;
+        }
+        if self.file.is_none() {
+            self.open();
+        }
+        if self.size > MAX_SIZE {
+            let _ = std::fs::rename(&self.path, self.path.with_extension("log.1"));
+            self.file = None;
+        }
+        if self.file.is_none() {
+            self.open();
+        }
+        if let Some(file) = &mut self.file {
+            self.size += text.len() as u64;
+            // A full disk loses lines of this log, nothing else.
+            let _ = file.write_all(text);
+        }
+    }
+}
+
+fn write(items: &Receiver<Item>, mut sheet: Sheet, counts: &Counts) {
     for item in items {
-        let line = match item {
-            Item::Line(line) => line,
+        match item {
+            Item::Line(line) => {
+                counts.waiting.fetch_sub(1, Ordering::Relaxed);
+                let missed = counts.dropped.swap(0, Ordering::Relaxed);
+                if missed > 0 {
+                    sheet.write(format!("[{missed} lines of this log were dropped]\n").as_bytes());
+                }
+                sheet.write(&line);
+            }
+            Item::Reopen => sheet.open(),
             Item::Flush(done) => {
+                // Whoever asked has waited long enough already.
                 let _ = done.send(());
-                continue;
-            }
-        };
-        let missed = dropped.swap(0, Ordering::Relaxed);
-        let note = (missed > 0).then(|| format!("[{missed} lines of this log were dropped]\n"));
-        for text in note.iter().map(String::as_bytes).chain([line.as_slice()]) {
-            if to_stderr {
-                // A terminal that is gone is no reason to end.
-                let _ = io::stderr().write_all(text);
-            }
-            if size > MAX_SIZE {
-                let _ = std::fs::rename(path, path.with_extension("log.1"));
-                file = open(path);
-                size = 0;
-            }
-            if let Some(file) = &mut file {
-                size += text.len() as u64;
-                // A full disk loses lines of this log, nothing else.
-                let _ = file.write_all(text);
             }
         }
     }
+}
+
+/// Whether the log is still this file: logrotate and people move and delete it. One look per line is cheap here.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |open: Metadata, named: Metadata| (open.dev(), open.ino()) == (named.dev(), named.ino());
+    file.metadata().is_ok_and(|open| path.symlink_metadata().is_ok_and(|named| same(open, named)))
 }
 
 fn open(path: &Path) -> Option<File> {
@@ -147,4 +227,29 @@ fn open(path: &Path) -> Option<File> {
         | OFlags::CLOEXEC
         | OFlags::NONBLOCK;
     rustix::fs::open(path, flags, FileMode::RUSR | FileMode::WUSR | FileMode::RGRP).ok().map(File::from)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_on_in_a_new_file_and_as_soon_as_it_can_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("in/sppm.log"), folder.path().join("in/moved"));
+        let mut sheet = Sheet::new(path.clone(), false);
+        sheet.write(b"lost\n");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        sheet.write(b"one\n");
+        std::fs::rename(&path, &moved).unwrap();
+        sheet.open();
+        sheet.write(b"two\n");
+        assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+        sheet.size = MAX_SIZE + 1;
+        sheet.write(b"three\n");
+        assert_eq!(std::fs::read_to_string(path.with_extension("log.1")).unwrap(), "two\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
+    }
 }

@@ -1,10 +1,10 @@
 //! The processes that this supervisor knows: what is needed to act on each.
 
 use super::tag::Owner;
-use super::trees::Root;
 use crate::keeper::link::{LaunchOrder, ProcessFds};
 use crate::linux::exec_error::{Attempt, exec_error};
 use crate::linux::pidfd;
+use crate::linux::tree::{Main, Member, Root};
 use crate::logs::{Logger, SinkSettings, SinkTarget};
 use crate::model::{
     Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
@@ -24,12 +24,20 @@ pub(super) struct Process {
     /// 0 before it is forked.
     pub(super) pid: u32,
     pub(super) pidfd: Option<OwnedFd>,
-    /// The keeper is its parent; else it was found again after the keeper's death.
-    pub(super) kept: bool,
+    pub(super) parent: Parent,
     /// How it ended, while the end is not announced yet: its last output comes first.
     pub(super) ended: Option<Exit>,
     /// For the sentence of a failed launch.
     attempt: Option<Tried>,
+}
+
+/// Whose child it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parent {
+    /// The keeper's.
+    Keeper,
+    /// Somebody else's: it was found again after its keeper's death, or what it left was.
+    Stranger(Option<Member>),
 }
 
 #[derive(Debug)]
@@ -42,7 +50,7 @@ struct Tried {
 impl Process {
     /// One that is to be launched.
     pub(super) fn new(run: RunId, owner: Owner, spec: Arc<Program>) -> Self {
-        Self { run, owner, spec, pid: 0, pidfd: None, kept: true, ended: None, attempt: None }
+        Self { run, owner, spec, pid: 0, pidfd: None, parent: Parent::Keeper, ended: None, attempt: None }
     }
 
     /// Remembers what the keeper was told to do.
@@ -90,7 +98,11 @@ impl Process {
 
     /// Where to look for what it started.
     pub(super) fn root(&self) -> Root {
-        Root { run: self.run, leader: self.pid, cgroup: self.owner.cgroup.clone() }
+        let main = match self.parent {
+            Parent::Keeper => Main::Pinned(self.pid),
+            Parent::Stranger(member) => Main::Foreign(member),
+        };
+        Root { run: self.run, main, cgroup: self.owner.cgroup.clone() }
     }
 
     /// The sentence for a launch that failed in the keeper or the child.

@@ -21,10 +21,10 @@ use crate::journal::{Entry, Kind};
 use crate::keeper::link::{Order, Report, SignalOrigin};
 use crate::linux::{clock, limits};
 use crate::logs::{LogEvent, SinkTarget};
-use crate::model::{Generation, Moment, Signal};
+use crate::model::{ApiSettings, Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// So many messages are taken before the core acts, so that a flood of one kind does not starve its deadlines.
@@ -47,7 +47,9 @@ pub(super) struct Daemon {
     pub(super) keeper_pid: u32,
     pub(super) started_at: Moment,
     /// The user that we run as, for messages about who asked.
-    pub(super) own_user: (u32, String),
+    pub(super) own_user: (u32, Arc<OnceLock<String>>),
+    /// What the control socket was opened with.
+    pub(super) api: ApiSettings,
     /// Edited keys that need a restart of sppm.
     pub(super) needs_restart: Vec<String>,
     /// Sinks that do not work now.
@@ -192,6 +194,7 @@ impl Daemon {
             Signal::USR1 => {
                 tracing::info!("log files are opened anew ({signal}{})", from(origin));
                 self.world.logger.reopen();
+                self.own_log.reopen();
             }
             other => tracing::warn!("{other}{} is ignored: it means nothing in this version", from(origin)),
         }
@@ -258,7 +261,7 @@ impl Daemon {
         if let Some(warning) = budget::warning(&plan, limits::open_files()) {
             tracing::warn!("{warning}");
         }
-        self.needs_restart = startup::needs_restart(&self.places, &plan);
+        self.needs_restart = startup::needs_restart(&self.places, &self.api, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
         self.plans_are_stale = true;
@@ -325,7 +328,7 @@ impl Daemon {
     /// The orderly end: everything has stopped, and nothing is left behind but logs and state.
     fn finish(mut self, code: u8) -> u8 {
         tracing::info!(code, "everything has stopped; this is the end");
-        self.waiters.look(&self.core, clock::now());
+        self.waiters.look_now(&self.core, clock::now());
         self.world.logger.stop();
         self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
         self.world.journal.flush();

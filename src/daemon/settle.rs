@@ -1,16 +1,26 @@
 //! Requests that wait until something has come to rest.
 
-use super::{catalogue, status};
+use super::catalogue::{self, Share};
+use super::status;
 use crate::control::request::{Answer, Reply};
 use crate::control::wire::SettleDto;
+use crate::linux::clock;
 use crate::model::{Moment, ProgramName};
 use crate::supervisor::{InstanceStatus, Settled, Supervisor, Target};
-use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A look at thousands of programs takes milliseconds, and each of them may be news of its own: looking takes this part of the
+/// time at most.
+const SHARE_OF_TIME: u32 = 20;
+/// However long a look took, the next one is not put off for longer.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Everybody who waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     waiting: Vec<Waiter>,
+    /// The last look was dear: not before.
+    next_look: Moment,
 }
 
 #[derive(Debug)]
@@ -28,6 +38,21 @@ impl Waiters {
 
     /// Answers those whose time has come. Returns when to look again although nothing happens.
     pub(super) fn look(&mut self, core: &Supervisor, now: Moment) -> Option<Moment> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        if now < self.next_look {
+            return Some(self.next_look);
+        }
+        let begin = clock::now();
+        let again = self.look_now(core, now);
+        let end = clock::now();
+        self.next_look = end + (end.since(begin) * SHARE_OF_TIME).min(LONGEST_PAUSE);
+        again
+    }
+
+    /// As [`Waiters::look`], whatever the last look took.
+    pub(super) fn look_now(&mut self, core: &Supervisor, now: Moment) -> Option<Moment> {
         let mut again: Option<Moment> = None;
         for waiter in std::mem::take(&mut self.waiting) {
             if waiter.reply.is_gone() {
@@ -61,23 +86,10 @@ fn instances(core: &Supervisor, patterns: &[String], now: Moment) -> Vec<Instanc
             .flat_map(|pattern| catalogue::resolve(core, std::slice::from_ref(pattern)).unwrap_or_default())
             .collect(),
     };
-    let mut wanted: BTreeMap<ProgramName, Option<BTreeSet<u32>>> = BTreeMap::new();
-    for target in known {
-        match target {
-            Target::Program(name) => {
-                wanted.insert(name, None);
-            }
-            Target::Instance(slot) => {
-                if let Some(indexes) = wanted.entry(slot.program).or_insert_with(|| Some(BTreeSet::new())) {
-                    indexes.insert(slot.index);
-                }
-            }
-        }
-    }
-    let of_program = |(name, indexes): (&ProgramName, &Option<BTreeSet<u32>>)| {
-        let mut all = core.program_status(name, now).instances;
-        all.retain(|one| indexes.as_ref().is_none_or(|indexes| indexes.contains(&one.slot.index)));
+    let of_program = |(name, share): (ProgramName, Share)| {
+        let mut all = core.program_status(&name, now).instances;
+        all.retain(|one| share.has(one.slot.index));
         all
     };
-    wanted.iter().flat_map(of_program).collect()
+    catalogue::by_program(known).into_iter().flat_map(of_program).collect()
 }

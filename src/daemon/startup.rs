@@ -24,11 +24,11 @@ use crate::keeper::link::{Link, Order};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::{clock, limits};
 use crate::logs::Logger;
-use crate::model::{Plan, Signal, Slot};
+use crate::model::{ApiSettings, Plan, Signal, Slot};
 use crate::supervisor::{Event, Instance, Supervisor, TableEntry};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Does everything up to the loop.
 pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
@@ -100,7 +100,8 @@ fn build(
         finished: None,
     };
     world.journal.add(first_entry(read_file, keeper_pid));
-    let table = take_table(&mut inherited, &recorded, &core, &mut world, &inbox);
+    let table =
+        take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
@@ -126,14 +127,15 @@ fn build(
         reload,
         waiters: Waiters::default(),
         waiters_due: None,
-        needs_restart: needs_restart(&places, &plan),
+        needs_restart: needs_restart(&places, api, &plan),
+        api: api.clone(),
         plans: Plans::new(places.plans()),
         plans_are_stale: false,
         places,
         environment,
         keeper_pid,
         started_at: clock::now(),
-        own_user: own_user(),
+        own_user: own_user().map_err(thread_failed)?,
         log_troubles: BTreeMap::new(),
         server: Some(server),
         cgroups,
@@ -176,12 +178,13 @@ fn start_logger(inbox: &Inbox) -> Result<Logger, StartError> {
 fn take_table(
     inherited: &mut Inheritance,
     recorded: &[(Slot, Instance)],
+    (keeper, cgroups): (u32, Option<&Cgroups>),
     core: &Supervisor,
     world: &mut World,
     inbox: &Inbox,
 ) -> Vec<TableEntry> {
     let mut table = take_processes(inherited, core, &world.logger, &mut world.processes, &world.keeper);
-    table.extend(adopt::find_foreign(recorded, &mut world.processes, &world.logger, inbox));
+    table.extend(adopt::find_foreign(recorded, keeper, cgroups, &mut world.processes, &world.logger, inbox));
     table
 }
 
@@ -190,7 +193,7 @@ fn thread_failed(error: std::io::Error) -> StartError {
 }
 
 /// Keys that differ from what this supervisor was started with.
-pub(super) fn needs_restart(places: &Places, plan: &Plan) -> Vec<String> {
+pub(super) fn needs_restart(places: &Places, api: &ApiSettings, plan: &Plan) -> Vec<String> {
     let settings = &plan.supervisor;
     let mut keys = Vec::new();
     if settings.folders.runtime_dir != places.folders.runtime_dir {
@@ -202,13 +205,23 @@ pub(super) fn needs_restart(places: &Places, plan: &Plan) -> Vec<String> {
     if settings.pid_file != places.pid_file {
         keys.push("supervisor.pid_file".to_owned());
     }
+    if settings.api != *api {
+        keys.push("supervisor.api".to_owned());
+    }
     keys
 }
 
-fn own_user() -> (u32, String) {
+/// Our name, as soon as it is known: a name service that hangs must not hold up a take-over.
+fn own_user() -> std::io::Result<(u32, Arc<OnceLock<String>>)> {
     let uid = nix::unistd::geteuid();
-    let user = nix::unistd::User::from_uid(uid).ok().flatten();
-    (uid.as_raw(), user.map_or_else(|| format!("uid {uid}"), |user| user.name))
+    let name = Arc::new(OnceLock::new());
+    let told = Arc::clone(&name);
+    std::thread::Builder::new().name("own-name".to_owned()).spawn(move || {
+        if let Ok(Some(user)) = nix::unistd::User::from_uid(uid) {
+            let _ = told.set(user.name);
+        }
+    })?;
+    Ok((uid.as_raw(), name))
 }
 
 /// 128 random bits from the kernel; where it has none to give, the time and our pid must do.

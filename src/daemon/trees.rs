@@ -2,23 +2,13 @@
 //! milliseconds, and a fork bomb longer. One look serves all runs that wait for one.
 
 use super::inbox::{Inbox, Message};
-use crate::linux::tree::{KillState, KillUntilEmpty, Snapshot};
+use crate::linux::tree::{KillState, KillUntilEmpty, Root, Snapshot};
 use crate::linux::{cgroup, proc, tree};
 use crate::model::{RunId, Signal};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
-
-/// What is known of a run's tree.
-#[derive(Debug, Clone)]
-pub(super) struct Root {
-    pub(super) run: RunId,
-    /// Main's pid, pinned by its zombie once it is dead.
-    pub(super) leader: u32,
-    pub(super) cgroup: Option<PathBuf>,
-}
 
 enum Order {
     /// Main is gone: what is left? Answered now, and again when nothing is.
@@ -138,7 +128,7 @@ impl Forester {
             Order::Ask(root, signal) => self.asked.push((root, signal)),
             Order::Kill(root) => {
                 self.pause = FIRST_PAUSE;
-                let kill = KillUntilEmpty::new(root.run, root.leader, root.cgroup);
+                let kill = KillUntilEmpty::new(root.clone());
                 self.killed.insert(root.run, kill);
             }
             Order::Forget(run) => {
@@ -204,7 +194,7 @@ impl Forester {
 }
 
 fn ask(snapshot: &Snapshot, root: &Root, signal: Signal) {
-    let mut members = snapshot.members(root.run, root.leader);
+    let mut members = snapshot.members(root);
     for pid in root.cgroup.as_deref().map(cgroup::members).and_then(Result::ok).unwrap_or_default() {
         if !members.iter().any(|member| member.pid == pid)
             && let Ok(start_time) = proc::start_time(pid)
@@ -225,7 +215,7 @@ fn count(snapshot: &Snapshot, root: &Root) -> u32 {
         Some((path, Err(_))) if !cgroup::is_empty(path) => return 1,
         Some((_, Err(_))) | None => Vec::new(),
     };
-    let members = snapshot.members(root.run, root.leader);
+    let members = snapshot.members(root);
     let others = members.iter().filter(|member| !in_cgroup.contains(&member.pid)).count();
     u32::try_from(in_cgroup.len() + others).unwrap_or(u32::MAX)
 }

@@ -2,18 +2,17 @@
 
 use super::launcher::{Launcher, Preparation};
 use super::notices;
-use super::processes::Process;
+use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
 use crate::journal::Journal;
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
+use crate::linux::signals::signal_group;
 use crate::logs::Logger;
 use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
-use nix::sys::signal::killpg;
-use nix::unistd::Pid;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Everything outside of the core.
@@ -169,7 +168,10 @@ impl World {
         let Some(process) = self.processes.get(&run) else { return };
         let sent = match scope {
             StopScope::Main => process.signal(signal).and_then(|_| process.signal(Signal::CONT)).map(|_| ()),
-            StopScope::Group => signal_group(process.pid, signal),
+            // Main is asked to stop only while its exit is no news: its number is its own, and so is its group's.
+            StopScope::Group => signal_group(process.pid, signal)
+                .and_then(|_| signal_group(process.pid, Signal::CONT))
+                .map(|_| ()),
             StopScope::Tree => {
                 self.trees.ask(process.root(), signal);
                 Ok(())
@@ -191,7 +193,7 @@ impl World {
         self.trees.forget(run);
         self.logger.detach(run);
         let Some(process) = self.processes.remove(&run) else { return };
-        if process.kept {
+        if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.
             let _ = self.keeper.send(&Order::Release { run });
         }
@@ -205,25 +207,4 @@ impl World {
 /// The id of a stop command's own process: it follows from the run that it serves, so that asking twice starts one.
 fn helper_run(served: RunId) -> RunId {
     RunId::from_random(served.bits().rotate_left(64) ^ 0x5709)
-}
-
-/// To a whole process group. Its leader is pinned (alive, or a zombie that was not reaped), so its number is nobody else's.
-fn signal_group(leader: u32, signal: Signal) -> std::io::Result<()> {
-    let Ok(group) = i32::try_from(leader) else { return Ok(()) };
-    if group <= 1 {
-        return Ok(());
-    }
-    for number in [signal.number(), Signal::CONT.number()] {
-        match raw_killpg(group, number) {
-            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
-}
-
-fn raw_killpg(group: i32, number: i32) -> nix::Result<()> {
-    // nix knows no real-time signals; those cannot be sent to a group.
-    let signal = nix::sys::signal::Signal::try_from(number)?;
-    killpg(Pid::from_raw(group), signal)
 }

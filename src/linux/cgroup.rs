@@ -139,9 +139,18 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
-/// Our own cgroup's folder: the line `0::PATH` of /proc/self/cgroup, below the mount that /proc/self/mountinfo shows.
 fn own_folder() -> Option<PathBuf> {
-    let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
+    folder_of("self")
+}
+
+/// The folder of a process's cgroup; `None` where it cannot be told.
+pub fn of(pid: u32) -> Option<PathBuf> {
+    folder_of(&pid.to_string())
+}
+
+/// The line `0::PATH` of /proc/PID/cgroup, below the mount that /proc/self/mountinfo shows.
+fn folder_of(pid: &str) -> Option<PathBuf> {
+    let memberships = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     locate(&memberships, &mounts)
 }

@@ -66,6 +66,27 @@ pub fn ignore(signal: Signal) -> io::Result<()> {
     set(to_nix(signal)?, SigHandler::SigIgn, SaFlags::empty())
 }
 
+/// Sends a signal to a whole process group. Its leader must be pinned (alive, or a zombie that was not reaped), so that the
+/// number is nobody else's. Returns whether there was anybody to get it.
+///
+/// # Errors
+/// EPERM: none of them may be signalled.
+pub fn signal_group(leader: u32, signal: Signal) -> io::Result<bool> {
+    let Ok(group) = i32::try_from(leader) else { return Ok(false) };
+    // 0 and 1 mean our own group, and everybody.
+    if group <= 1 {
+        return Ok(false);
+    }
+    // SAFETY: kill(2) takes numbers only. (nix has the call without the real-time signals that users may name.)
+    if unsafe { libc::kill(-group, signal.number()) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        error => Err(error),
+    }
+}
+
 /// Children's ends are told and their zombies stay; stops and continues are not told. Whoever started us may have
 /// left SIGCHLD ignored, which would reap them behind our back.
 ///
@@ -98,6 +119,18 @@ fn to_nix(signal: Signal) -> io::Result<NixSignal> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_gets_real_time_signals_too() {
+        use std::os::unix::process::{CommandExt, ExitStatusExt};
+        let mut child = std::process::Command::new("/bin/sleep").arg("60").process_group(0).spawn().unwrap();
+        let real_time = Signal::from_number(libc::SIGRTMIN() + 3).unwrap();
+        assert!(signal_group(child.id(), real_time).unwrap());
+        assert_eq!(child.wait().unwrap().signal(), Some(real_time.number()));
+        for nobody in [0, 1, u32::MAX] {
+            assert!(!signal_group(nobody, real_time).unwrap());
+        }
+    }
 
     #[test]
     fn ignored_signals_are_seen() {

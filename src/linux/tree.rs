@@ -22,6 +22,27 @@ pub struct Member {
     pub start_time: u64,
 }
 
+/// Where a run's tree begins.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// Which run.
+    pub run: RunId,
+    /// Its main process.
+    pub main: Main,
+    /// The cgroup that the run has for itself, where it has one.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// A run's main process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Main {
+    /// The keeper's child, by its pid: alive, or a zombie that was not reaped, so the number is nobody else's. 0: not forked.
+    Pinned(u32),
+    /// It outlived its keeper. Nobody pins its pid once it is dead, and its orphans may have come to anybody. `None`: it was
+    /// dead already when it was looked for.
+    Foreign(Option<Member>),
+}
+
 /// All processes of one moment (nearly: /proc is read one by one).
 #[derive(Debug)]
 pub struct Snapshot {
@@ -60,14 +81,13 @@ impl Snapshot {
         Self { processes, children, keeper, runs: RefCell::default() }
     }
 
-    /// The live processes of a run, main included while it lives. `leader` is main's pid, which must be pinned: alive, or a
-    /// zombie that was not reaped.
-    pub fn members(&self, run: RunId, leader: u32) -> Vec<Member> {
+    /// The live processes of a run, main included while it lives.
+    pub fn members(&self, root: &Root) -> Vec<Member> {
         let mut found = BTreeSet::new();
-        let mut open: Vec<u32> = self.roots(run, leader);
+        let mut open: Vec<u32> = self.roots(root);
         while let Some(pid) = open.pop() {
-            // The keeper is nobody's member, whatever its environment says (a nested sppm).
-            if pid == self.keeper || !found.insert(pid) {
+            // Neither is anybody's member, whatever their environment says (sppm was started by a program of sppm).
+            if pid == self.keeper || pid == std::process::id() || !found.insert(pid) {
                 continue;
             }
             open.extend(self.children.get(&pid).into_iter().flatten());
@@ -76,14 +96,36 @@ impl Snapshot {
         alive.map(|stat| Member { pid: stat.pid, start_time: stat.start_time }).collect()
     }
 
-    fn roots(&self, run: RunId, leader: u32) -> Vec<u32> {
+    /// The live processes, wherever they are, that were started with a run's id in their environment.
+    pub fn named(&self, run: RunId) -> Vec<&ProcessStat> {
+        let named = |stat: &&ProcessStat| !stat.is_dead() && self.run_of(stat.pid) == Some(run);
+        self.processes.values().filter(named).collect()
+    }
+
+    fn roots(&self, root: &Root) -> Vec<u32> {
+        let run = root.run;
+        let leader = match root.main {
+            Main::Pinned(pid) => pid,
+            Main::Foreign(main) => main.filter(|main| self.is_same_or_gone(main)).map_or(0, |main| main.pid),
+        };
         let by_ids = |stat: &&ProcessStat| {
             leader != 0 && (stat.pid == leader || stat.session == leader || stat.group == leader)
         };
         let mut roots: Vec<u32> = self.processes.values().filter(by_ids).map(|stat| stat.pid).collect();
-        let orphans = self.children.get(&self.keeper).into_iter().flatten();
-        roots.extend(orphans.filter(|&&pid| self.run_of(pid) == Some(run)));
+        match root.main {
+            Main::Pinned(_) => {
+                let orphans = self.children.get(&self.keeper).into_iter().flatten();
+                roots.extend(orphans.filter(|&&pid| self.run_of(pid) == Some(run)));
+            }
+            Main::Foreign(_) => roots.extend(self.named(run).into_iter().map(|stat| stat.pid)),
+        }
         roots
+    }
+
+    /// Not another process with its number: then nobody of its session or group is left either (the kernel gives no number
+    /// away that is still one of these).
+    fn is_same_or_gone(&self, member: &Member) -> bool {
+        self.processes.get(&member.pid).is_none_or(|stat| stat.start_time == member.start_time)
     }
 
     /// The run named in a process's initial environment (proc_pid_environ(5)). A process that was executed with another
@@ -126,9 +168,7 @@ pub enum KillState {
 /// The kill of a whole run, one look at a time, until nothing is left.
 #[derive(Debug)]
 pub struct KillUntilEmpty {
-    run: RunId,
-    leader: u32,
-    cgroup: Option<PathBuf>,
+    root: Root,
     stopped: BTreeSet<Member>,
     freezes: u32,
     empty_looks: u32,
@@ -141,22 +181,22 @@ impl KillUntilEmpty {
     const MAX_FREEZES: u32 = 4;
 
     /// Nothing is done before the first step.
-    pub fn new(run: RunId, leader: u32, cgroup: Option<PathBuf>) -> Self {
-        Self { run, leader, cgroup, stopped: BTreeSet::new(), freezes: 0, empty_looks: 0 }
+    pub fn new(root: Root) -> Self {
+        Self { root, stopped: BTreeSet::new(), freezes: 0, empty_looks: 0 }
     }
 
     /// One look and one round of signals. New members are stopped first, so that they cannot fork while the rest is killed.
     /// Each step needs a new snapshot.
     pub fn step(&mut self, snapshot: &Snapshot) -> KillState {
         let in_cgroup = self.kill_cgroup();
-        let mut members = snapshot.members(self.run, self.leader);
+        let mut members = snapshot.members(&self.root);
         members.retain(|member| match proc::stat(member.pid) {
             Ok(stat) => !stat.is_dead(),
             Err(error) => proc::is_shortage(&error),
         });
         if members.is_empty() && in_cgroup == 0 {
             self.empty_looks += 1;
-            let sure = self.empty_looks >= Self::EMPTY_LOOKS || self.cgroup.is_some();
+            let sure = self.empty_looks >= Self::EMPTY_LOOKS || self.root.cgroup.is_some();
             return if sure { KillState::Empty } else { KillState::Left(0) };
         }
         self.empty_looks = 0;
@@ -165,7 +205,7 @@ impl KillUntilEmpty {
     }
 
     fn kill_cgroup(&mut self) -> usize {
-        let Some(path) = self.cgroup.clone() else { return 0 };
+        let Some(path) = self.root.cgroup.clone() else { return 0 };
         if cgroup::is_empty(&path) {
             return 0;
         }
@@ -177,7 +217,7 @@ impl KillUntilEmpty {
 
     fn stop_or_kill(&mut self, members: &[Member]) {
         let fresh: Vec<Member> = members.iter().copied().filter(|m| !self.stopped.contains(m)).collect();
-        let freeze = !fresh.is_empty() && self.freezes < Self::MAX_FREEZES && self.cgroup.is_none();
+        let freeze = !fresh.is_empty() && self.freezes < Self::MAX_FREEZES && self.root.cgroup.is_none();
         if freeze {
             self.freezes += 1;
         }
@@ -221,11 +261,31 @@ mod tests {
         let processes = all.into_iter().map(|stat| (stat.pid, stat)).collect();
         let snapshot = Snapshot::of(processes, 10);
         snapshot.runs.borrow_mut().insert(30, Some(RunId::from_bits(2)));
-        let pids = |run, leader| -> Vec<u32> {
-            snapshot.members(RunId::from_bits(run), leader).iter().map(|member| member.pid).collect()
+        let pids = |run, main| -> Vec<u32> {
+            let root = Root { run: RunId::from_bits(run), main, cgroup: None };
+            snapshot.members(&root).iter().map(|member| member.pid).collect()
         };
-        assert_eq!(pids(1, 20), [21, 22, 40]);
-        assert_eq!(pids(2, 0), [30]);
+        assert_eq!(pids(1, Main::Pinned(20)), [21, 22, 40]);
+        assert_eq!(pids(2, Main::Pinned(0)), [30]);
+    }
+
+    #[test]
+    fn a_number_that_is_another_process_now_leads_nobody_and_orphans_may_be_anywhere() {
+        let all = [
+            process(10, 1, 10, 10, 'S'), // the keeper
+            process(20, 1, 20, 20, 'S'), // what has main's number now
+            process(31, 1, 30, 30, 'S'), // an orphan that came to init
+        ];
+        let snapshot = Snapshot::of(all.into_iter().map(|stat| (stat.pid, stat)).collect(), 10);
+        snapshot.runs.borrow_mut().extend([(10, None), (20, None), (31, Some(RunId::from_bits(1)))]);
+        let pids = |main| -> Vec<u32> {
+            let root = Root { run: RunId::from_bits(1), main, cgroup: None };
+            snapshot.members(&root).iter().map(|member| member.pid).collect()
+        };
+        let main = |start_time| Main::Foreign(Some(Member { pid: 20, start_time }));
+        assert_eq!(pids(main(19)), [31]);
+        assert_eq!(pids(main(20)), [20, 31]);
+        assert_eq!(pids(Main::Foreign(None)), [31]);
     }
 
     #[test]

@@ -74,10 +74,6 @@ impl Supervisor {
         for (slot, mut instance) in restored.instances {
             if mutant!(HandoffForgets) {
                 instance.replace = None;
-                instance.hurry = false;
-                if matches!(instance.phase, Phase::Backoff(_)) {
-                    instance.phase = Phase::Completed;
-                }
             }
             if let Some(run) = instance.run_mut() {
                 run.adopted = true;
@@ -235,8 +231,10 @@ impl Supervisor {
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
+        let (early, late) = if mutant!(RecordsLate) { (then, Vec::new()) } else { (Vec::new(), then) };
+        self.out.extend(early);
         self.keep(now, slot, &before, &after);
-        self.out.extend(then);
+        self.out.extend(late);
         if ends {
             self.settle_all(now);
         }

@@ -157,3 +157,118 @@ pub fn compare(old: &Program, new: &Program) -> Change {
     live(*max_files != new.logs.max_files, "logs.max_files");
     change
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::super::simulation::plans::{empty_plan, plan_of, program};
+    use super::*;
+    use crate::model::{
+        Account, ByteSize, Command, Inherit, Instances, LogSink, Mode, Orphans, Place, Rlimit, RlimitKind,
+        Signal, StopBy, StopStep, Template, WorkGate,
+    };
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    type Edit = fn(&mut Program);
+
+    /// Every key that needs a new process, with an edit of it.
+    const RESTART: [(&str, Edit); 13] = [
+        ("command", |p| p.command = Command::Shell(Template::new("exec web"))),
+        ("argv0", |p| p.argv0 = Some(Template::new("w"))),
+        ("directory", |p| p.directory = Template::new("/y")),
+        ("user", |p| p.user = Some(Account { user: "www".to_owned(), group: None })),
+        ("umask", |p| p.umask = Mode(0o077)),
+        ("environment", |p| drop(p.environment.insert("A".to_owned(), None))),
+        ("inherit_environment", |p| p.inherit_environment = Inherit::Basics),
+        ("stdin", |p| p.stdin = Some(Template::new("/x/in"))),
+        ("working_lock", |p| p.work = Some(WorkGate { max_busy: None })),
+        ("limits", |p| p.limits.rlimits.push(Rlimit { kind: RlimitKind::Core, value: Some(0) })),
+        ("limits.nice", |p| p.limits.nice = Some(5)),
+        ("logs.stderr", |p| p.logs.stderr = StderrSink::Apart(LogSink::Discard)),
+        ("working_lock", |p| p.work = Some(WorkGate { max_busy: Some(Duration::from_secs(1)) })),
+    ];
+
+    /// Every key that leaves the process alone.
+    const LIVE: [(&str, Edit); 12] = [
+        ("description", |p| p.description = Some("a web".to_owned())),
+        ("tags", |p| p.tags.push("front".to_owned())),
+        ("autostart", |p| p.autostart = false),
+        ("priority", |p| p.priority = 7),
+        ("restart", |p| p.restart.limit += 1),
+        ("stop", |p| {
+            p.stop.by = StopBy::Signals(vec![StopStep { signal: Signal::INT, wait: Duration::from_secs(1) }]);
+        }),
+        ("orphans", |p| p.orphans = Orphans::Keep),
+        ("limits.oom_score_adj", |p| p.limits.oom_score_adj = Some(100)),
+        ("logs.stdout", |p| p.logs.stdout = LogSink::Inherit),
+        ("logs.max_size", |p| p.logs.max_size = ByteSize(7)),
+        ("logs.max_files", |p| p.logs.max_files = 7),
+        ("restart", |p| p.restart.min_uptime = Duration::ZERO),
+    ];
+
+    fn edited(edit: Edit) -> Change {
+        let old = program("web");
+        let mut new = old.clone();
+        edit(&mut new);
+        compare(&old, &new)
+    }
+
+    #[test]
+    fn every_key_is_in_its_class() {
+        for (key, edit) in RESTART {
+            assert_eq!(edited(edit), Change { restart: vec![key], ..Change::default() });
+        }
+        for (key, edit) in LIVE {
+            assert_eq!(edited(edit), Change { live: vec![key], ..Change::default() });
+        }
+        let scaled = edited(|p| p.instances = Instances::Numbered(1));
+        assert_eq!(scaled, Change { scale: true, ..Change::default() });
+    }
+
+    #[test]
+    fn where_separate_errors_go_is_live_and_whether_they_are_separate_is_not() {
+        let apart = |sink| {
+            let mut spec = program("web");
+            spec.logs.stderr = StderrSink::Apart(sink);
+            spec
+        };
+        let moved = compare(&apart(LogSink::Discard), &apart(LogSink::Inherit));
+        assert_eq!(moved, Change { live: vec!["logs.stderr"], ..Change::default() });
+        let joined = compare(&apart(LogSink::Discard), &program("web"));
+        assert_eq!(joined, Change { restart: vec!["logs.stderr"], ..Change::default() });
+    }
+
+    #[test]
+    fn where_an_entry_stands_is_no_change() {
+        let moved = edited(|p| p.place = Place { file: Arc::new("/elsewhere".into()), line: 99 });
+        assert!(moved.is_none(), "{moved:?}");
+    }
+
+    #[test]
+    fn a_diff_names_what_came_what_went_and_what_differs() {
+        let mut changed = program("b");
+        changed.priority = 9;
+        let old = plan_of([program("a"), program("b"), program("c")]);
+        let new = plan_of([changed, program("c"), program("d")]);
+        let names = |diff: &Diff| -> Vec<String> {
+            diff.programs.iter().map(|(name, fate)| format!("{name} {fate:?}")).collect()
+        };
+        let changed = "b Changed(Change { restart: [], scale: false, live: [\"priority\"] })";
+        assert_eq!(names(&diff(&old, &new)), ["a Removed", changed, "d Added"]);
+        assert_eq!(diff(&old, &old), Diff::default());
+    }
+
+    #[test]
+    fn folders_of_the_supervisor_wait_for_its_restart() {
+        let old = empty_plan();
+        let mut new = old.clone();
+        new.supervisor.shutdown_timeout = Duration::from_secs(1);
+        new.supervisor.folders.log_dir = "/y".into();
+        new.supervisor.folders.state_dir = "/y".into();
+        new.supervisor.api.group = Some("ops".to_owned());
+        let diff = diff(&old, &new);
+        assert_eq!(diff.supervisor, ["supervisor.shutdown_timeout", "supervisor.log_dir"]);
+        assert_eq!(diff.needs_restart_of_sppm, ["supervisor.state_dir", "supervisor.api"]);
+    }
+}

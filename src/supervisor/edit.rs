@@ -79,6 +79,9 @@ impl Supervisor {
 
     /// A `scale` lasts until the file's own `instances` changes.
     fn expire_scale(&mut self, before: Option<&Program>, name: &ProgramName) {
+        if mutant!(ScaleStays) {
+            return;
+        }
         let Some(spec) = self.spec(name).cloned() else { return };
         let Some(wish) = self.overrides.get_mut(name) else { return };
         let ends = |file_count: u32, count: u32| {
@@ -99,7 +102,7 @@ impl Supervisor {
             return;
         }
         let wish = self.overrides.entry(name.clone()).or_default();
-        if wish.stopped.is_none() {
+        if wish.stopped.is_none() && !mutant!(AutostartStops) {
             wish.started = Started::All;
         }
         self.keep_override(name);

@@ -1,6 +1,7 @@
 //! What follows the end of a run: nothing, a pause, giving up, or the next launch.
 
 use super::instance::{Turn, humane};
+use super::mutant::mutant;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
 use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
@@ -151,7 +152,9 @@ impl Instance {
         self.calm_down();
         self.replace = None;
         self.hurry = false;
-        self.passes_trial();
+        if !mutant!(TrialNeverEnds) {
+            self.passes_trial();
+        }
         self.enter(turn, Phase::Stopped, Some(why));
     }
 

@@ -214,8 +214,8 @@ impl Instance {
             News::Work(work) => {
                 run.saw(work, turn.now);
                 match work {
-                    Work::Busy => self.phase = Phase::Draining(run, until),
-                    Work::Idle => {
+                    Work::Busy if !mutant!(BusyIsIdle) => self.phase = Phase::Draining(run, until),
+                    Work::Busy | Work::Idle => {
                         // Only then: what is idle is kept from beginning a task until it has been asked.
                         let forget = Action::ForgetWork { run: run.id };
                         self.ask_to_stop(turn, run);
@@ -313,7 +313,9 @@ impl Instance {
             Wish::Stop(reason) => {
                 self.why = reason.text(turn.slot.program.as_str());
                 self.hurry = false;
-                self.passes_trial();
+                if !mutant!(TrialNeverEnds) {
+                    self.passes_trial();
+                }
             }
         }
     }
@@ -349,7 +351,7 @@ impl Instance {
         let forgotten = mutant!(StopLostInLaunch) && run.started_at == Some(turn.now);
         if (turn.wish.is_run() && !replace_now) || forgotten {
             // A forced stop that was taken back must not make the next one forced.
-            self.hurry = false;
+            self.hurry &= mutant!(HurryStays);
             self.phase = Phase::Running(run);
             return;
         }

@@ -6,6 +6,8 @@
 //! Never add here: I/O, clocks, threads, serde, hash maps, randomness that is not seeded by the caller.
 
 mod action;
+#[cfg(test)]
+mod cases;
 mod core;
 mod diff;
 mod edit;

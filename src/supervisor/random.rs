@@ -1,6 +1,7 @@
 //! Seeded randomness: run ids and jitter, a stream of its own for each, so that one more draw of the one kind
 //! does not shift the other.
 
+use super::mutant::mutant;
 use crate::model::RunId;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough for jitter and for ids that only must not collide.
@@ -37,6 +38,9 @@ impl Random {
 
     /// A number from -1000 to 1000, both included.
     pub(super) fn per_mille(&mut self) -> i64 {
+        if mutant!(Unseeded) {
+            self.jitter.next();
+        }
         (self.jitter.next() % 2001) as i64 - 1000
     }
 }

@@ -1,5 +1,6 @@
 //! Operators' requests.
 
+use super::mutant::mutant;
 use super::wish::wanted_count;
 use super::{
     Action, Author, Instance, MAX_INSTANCES, Override, Phase, Refused, Replace, Request, ScaleTo, ScaleWish,
@@ -273,7 +274,7 @@ impl Instance {
                 self.replace = Some(Replace::Operator { by: by.to_owned(), force: false });
             }
             // A forced stop, if there was one, is taken back with the stop.
-            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry = false,
+            Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry &= mutant!(HurryStays),
             Phase::Stopping(..) | Phase::Killing(_) => {}
         }
     }

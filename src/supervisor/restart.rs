@@ -77,7 +77,8 @@ impl Failures<'_> {
             *self.exhausted = false;
         }
         if !*self.exhausted {
-            return AfterFailure::Pause(now + pause(policy, *self.in_row, random));
+            let wait = if mutant!(NoPause) { Duration::ZERO } else { pause(policy, *self.in_row, random) };
+            return AfterFailure::Pause(now + wait);
         }
         match policy.then {
             GiveUp::Stay => AfterFailure::GiveUp(None),

@@ -65,7 +65,7 @@ impl Supervisor {
         // A slot that was wanted and never recorded has no record to be restored from.
         let programs: Vec<ProgramName> =
             self.plan.iter().flat_map(|plan| plan.programs.keys().cloned()).collect();
-        for name in programs {
+        for name in programs.into_iter().filter(|_| !mutant!(SlotsForgotten)) {
             self.add_slots(now, &name);
         }
         self.settle_all(now);

@@ -102,3 +102,88 @@ pub(super) fn wish_for(
         false => Wish::Stop(StopReason::NotStarted),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::super::simulation::plans::program;
+    use super::super::{Author, ScaleWish, StopWish};
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn author() -> Author {
+        Author { who: "ann".to_owned(), at: "noon".to_owned() }
+    }
+
+    fn stop(runtime: bool) -> StopWish {
+        StopWish { by: author(), runtime }
+    }
+
+    fn scaled(count: u32, file_count: u32) -> Override {
+        Override { scale: Some(ScaleWish { count, file_count, by: author() }), ..Override::default() }
+    }
+
+    fn spec(instances: Instances, autostart: bool) -> Program {
+        Program { instances, autostart, ..program("web") }
+    }
+
+    #[test]
+    fn a_scale_counts_while_the_file_says_what_it_said() {
+        use Instances::{Numbered, Single};
+        for (instances, wish, count) in [
+            (Single, None, 1),
+            (Numbered(0), None, 0),
+            (Numbered(3), None, 3),
+            (Numbered(3), Some(scaled(5, 3)), 5),
+            (Numbered(3), Some(scaled(0, 3)), 0),
+            (Numbered(4), Some(scaled(5, 3)), 4),
+            (Single, Some(scaled(0, 1)), 0),
+            (Single, Some(scaled(3, 1)), 1),
+        ] {
+            assert_eq!(
+                wanted_count(Some(&spec(instances, true)), wish.as_ref()),
+                count,
+                "{instances:?} {wish:?}"
+            );
+        }
+        assert_eq!(wanted_count(None, Some(&scaled(3, 1))), 0);
+    }
+
+    #[test]
+    fn each_reason_to_stop_has_its_rank() {
+        let on = spec(Instances::Numbered(2), true);
+        let off = spec(Instances::Numbered(2), false);
+        let stopped = Override { stopped: Some(stop(false)), ..Override::default() };
+        let one = Override { stopped_instances: vec![(2, stop(true))], ..Override::default() };
+        let started = Override { started: Started::Only(BTreeSet::from([1])), ..Override::default() };
+        let hard = ShutdownRecord { why: String::new(), code: 0, force: true };
+        let reason =
+            |index, spec: Option<&Program>, wish: Option<&Override>, shutdown: Option<&ShutdownRecord>| {
+                match wish_for(index, spec, wish, shutdown) {
+                    Wish::Run => "run".to_owned(),
+                    Wish::Stop(reason) => reason.text("web"),
+                }
+            };
+        for (is, should_be) in [
+            (reason(1, Some(&on), None, None), "run"),
+            (reason(3, Some(&on), None, None), "web is to have 2 instances"),
+            (reason(3, Some(&on), Some(&stopped), None), "web is to have 2 instances"),
+            (
+                reason(1, Some(&on), Some(&stopped), None),
+                "stopped by ann at noon; `sppm start web` starts it again",
+            ),
+            (reason(1, Some(&on), Some(&one), None), "run"),
+            (
+                reason(2, Some(&on), Some(&one), None),
+                "stopped by ann at noon, until the supervisor ends; `sppm start web` starts it again",
+            ),
+            (reason(1, Some(&off), None, None), "autostart is off; `sppm start web` starts it"),
+            (reason(1, Some(&off), Some(&started), None), "run"),
+            (reason(2, Some(&off), Some(&started), None), "autostart is off; `sppm start web` starts it"),
+            (reason(1, None, Some(&started), None), "the configuration does not name it any more"),
+            (reason(1, Some(&on), Some(&stopped), Some(&hard)), "the supervisor is shutting down at once"),
+        ] {
+            assert_eq!(is, should_be);
+        }
+    }
+}

@@ -288,6 +288,21 @@ impl Rig {
         self.until_nothing_runs();
     }
 
+    /// Removes root's entries by which the command finds this test's supervisor; answers those that were still there.
+    fn clear_ways_in(&self) -> Vec<String> {
+        if !is_root() || self.who != Who::Own {
+            return Vec::new();
+        }
+        let entries = fs::read_dir("/run/sppm/by-path").into_iter().flatten().flatten();
+        let ours = |path: &PathBuf| fs::read_link(path).is_ok_and(|target| target.starts_with(&self.folder));
+        let left: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(ours).collect();
+        for path in &left {
+            // Somebody may have been quicker; then it is gone as well.
+            let _gone = fs::remove_file(path);
+        }
+        left.iter().map(|path| path.display().to_string()).collect()
+    }
+
     /// Ends what is left by force; answers what was still there after a regular forced shutdown.
     fn clear(&self) -> Vec<String> {
         if self.processes().is_empty() {
@@ -319,7 +334,8 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        let left = self.clear();
+        let mut left = self.clear();
+        left.extend(self.clear_ways_in());
         if std::thread::panicking() {
             eprintln!("--- the supervisor's log\n{}", self.own_log());
             if !left.is_empty() {

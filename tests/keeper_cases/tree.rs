@@ -3,7 +3,7 @@
 use crate::rig::{Rig, read_line, root, shell, until, wait_for};
 use sppm::keeper::link::{LaunchOrder, Order, Report, Stage};
 use sppm::linux::cgroup::{self, Cgroups};
-use sppm::linux::tree::{KillState, KillUntilEmpty, Snapshot};
+use sppm::linux::tree::{KillState, KillUntilEmpty, Main, Root, Snapshot};
 use sppm::linux::{pidfd, proc};
 use sppm::model::{Exit, Signal};
 use std::ffi::CString;
@@ -32,14 +32,18 @@ pub(super) fn daemons_are_found_and_killed() {
     let family = pids_until_up(&fds.stdout);
     assert_eq!(family.len(), 4);
     let snapshot = Snapshot::take(rig.keeper_pid()).unwrap();
-    let members: Vec<u32> = snapshot.members(order.run, pid).iter().map(|member| member.pid).collect();
+    let members: Vec<u32> = snapshot
+        .members(&Root { run: order.run, main: Main::Pinned(pid), cgroup: None })
+        .iter()
+        .map(|member| member.pid)
+        .collect();
     assert!(family.iter().chain([&pid]).all(|one| members.contains(one)), "{family:?} in {members:?}");
     assert!(!members.contains(&other));
 
     // Main first: the rest must still be found.
     pidfd::send_signal(&fds.pidfd, Signal::KILL).unwrap();
     assert_eq!(supervisor.exit(order.run), Exit::Signal { signal: Signal::KILL, core: false });
-    let mut kill = KillUntilEmpty::new(order.run, pid, None);
+    let mut kill = KillUntilEmpty::new(Root { run: order.run, main: Main::Pinned(pid), cgroup: None });
     until("the tree is empty", || kill.step(&Snapshot::take(rig.keeper_pid()).unwrap()) == KillState::Empty);
     assert!(family.iter().all(|pid| !is_alive(*pid)), "{family:?}");
     assert!(is_alive(other));
@@ -62,7 +66,8 @@ pub(super) fn a_cgroup_is_killed_whole() {
     assert!(family.iter().chain([&pid]).all(|one| members.contains(one)), "{family:?} in {members:?}");
     assert!(!cgroup::is_empty(&path));
     assert!(cgroup::remove(&path).is_err());
-    let mut kill = KillUntilEmpty::new(order.run, pid, Some(path.clone()));
+    let mut kill =
+        KillUntilEmpty::new(Root { run: order.run, main: Main::Pinned(pid), cgroup: Some(path.clone()) });
     until("the cgroup is empty", || {
         kill.step(&Snapshot::take(rig.keeper_pid()).unwrap()) == KillState::Empty
     });

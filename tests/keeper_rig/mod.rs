@@ -4,7 +4,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sppm::keeper::link::{LaunchOrder, Link, Order, Output, ProcessFds, Report, Sender, Stage};
 use sppm::keeper::{KeeperOptions, run};
 use sppm::linux::packet::{self, Waiting};
-use sppm::linux::tree::{KillState, KillUntilEmpty, Snapshot};
+use sppm::linux::tree::{KillState, KillUntilEmpty, Main, Root, Snapshot};
 use sppm::linux::{pidfd, proc};
 use sppm::model::{Exit, RunId, Signal};
 use std::cell::RefCell;
@@ -161,7 +161,7 @@ impl Drop for Rig {
         for (run, pid, pidfd) in self.seen.take() {
             // Reaped ones have no pid any more that could be trusted.
             let leader = if pidfd::exists(&pidfd).unwrap_or(false) { pid } else { 0 };
-            let mut kill = KillUntilEmpty::new(run, leader, None);
+            let mut kill = KillUntilEmpty::new(Root { run, main: Main::Pinned(leader), cgroup: None });
             for _ in 0..20 {
                 if Snapshot::take(keeper).is_ok_and(|now| kill.step(&now) == KillState::Empty) {
                     break;

@@ -12,10 +12,9 @@ use crate::control::wire::AcceptedDto;
 use std::path::PathBuf;
 
 pub(super) fn start(session: &Session<'_>, names: &[String], waiting: &Waiting) -> Outcome {
-    let config = session.config()?;
     match session.client() {
         Ok(client) => ask(session, &client, names, waiting),
-        Err(failure) if no_supervisor(&failure) => boot(session, config, names, waiting),
+        Err(failure) if no_supervisor(&failure) => boot(session, session.config()?, names, waiting),
         Err(failure) => Err(failure),
     }
 }
@@ -46,11 +45,27 @@ fn boot(session: &Session<'_>, config: PathBuf, names: &[String], waiting: &Wait
         session.terminal.say("sppm runs; sppm.yaml has no programs yet")?;
         return Ok(DONE);
     }
-    let running = loaded.plan.programs.values().filter(|program| program.autostart).count();
     let accepted = AcceptedDto { targets: programs, notes: Vec::new() };
     let report = follow_through(session, &client, "start", accepted, waiting)?;
-    let what = render::plural(running, "program");
-    show(session, &report, "start", &sentence(&report, &what))
+    let status = session.status(&client, &[])?;
+    let (stopped, runs): (Vec<_>, Vec<_>) = status.programs.iter().partition(|one| one.desired == "stopped");
+    // One whose `autostart` is off was not asked to start, and is no news.
+    let by_itself = |name: &str| {
+        loaded.plan.programs.iter().any(|(known, program)| known.to_string() == name && program.autostart)
+    };
+    let held: Vec<String> =
+        stopped.iter().map(|one| one.name.clone()).filter(|name| by_itself(name)).collect();
+    let what = render::plural(runs.len(), "program");
+    show(session, &report, "start", &format!("{}{}", sentence(&report, &what), held_back(&held)))
+}
+
+/// A clause about the programs that an earlier stop still holds.
+fn held_back(held: &[String]) -> String {
+    match held.len() {
+        0 => String::new(),
+        1 => format!("; {} stays stopped, as it was: `sppm start` starts it", subject(held)),
+        _ => format!("; {} stay stopped, as they were: `sppm start` starts them", subject(held)),
+    }
 }
 
 fn sentence(report: &Report, what: &str) -> String {

@@ -4,7 +4,9 @@ use super::entry::{Days, entry};
 use super::{phase_style, visible};
 use crate::cli::clock::Clock;
 use crate::control::wire::{WhyDto, WhyInstanceDto};
+use crate::journal::Kind;
 use anstyle::Style;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The whole answer for one program.
@@ -60,7 +62,13 @@ fn causes(why: &WhyDto, clock: &Clock, out: &mut String) {
     let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let wide = names.iter().any(|name| *name != names[0]).then_some(wide);
     let mut days = Days::default();
+    let mut reasons: BTreeMap<&str, &str> = BTreeMap::new();
     for cause in &why.causes {
+        // "starting" and "running" mostly have one reason: once is enough.
+        let instance = cause.instance.as_deref().unwrap_or_default();
+        if cause.kind == Kind::Phase && reasons.insert(instance, &cause.text) == Some(&cause.text) {
+            continue;
+        }
         if let Some(date) = days.turn(clock, &cause.at) {
             let _ = writeln!(out, "  {date}");
         }
@@ -135,7 +143,9 @@ mod tests {
               "findings": ["port 8080 is held by pid 12 (nginx)"], "last_lines": ["bind: \u001b[31mAddress in use"]}],
              "causes": [
               {"seq": 1, "at": "2026-11-20T23:00:00.000Z", "kind": "request", "program": "web", "by": "ann", "text": "start web"},
+              {"seq": 2, "at": "2026-11-20T23:00:00.000Z", "kind": "phase", "program": "web", "instance": "web", "phase": "starting", "text": "asked to"},
               {"seq": 2, "at": "2026-11-20T23:00:00.100Z", "kind": "started", "program": "web", "instance": "web", "text": "started, pid 7"},
+              {"seq": 3, "at": "2026-11-20T23:00:00.200Z", "kind": "phase", "program": "web", "instance": "web", "phase": "running", "text": "asked to"},
               {"seq": 3, "at": "2026-11-21T08:00:00.000Z", "kind": "exited", "program": "web", "instance": "web", "text": "exited with code 1"},
               {"seq": 4, "at": "2026-11-21T08:00:00.000Z", "kind": "phase", "program": "web", "instance": "web", "phase": "backoff", "text": "again at 2026-11-21T08:00:30Z"}]}"#
         ));

@@ -198,6 +198,14 @@ impl Loader<'_> {
         self.something_to_run(&section, key_at, mark);
         self.cx.forget_hints(mark);
         let variables = self.variables(name, &section, here.folders);
+        let own = section.environment.get().into_iter().flat_map(|environment| &environment.0);
+        // What `defaults` and env_files give is counted for each program that gets it.
+        let bytes =
+            own.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len)).sum::<usize>()
+                + variables.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if !self.cx.keep(key_at, bytes) {
+            return;
+        }
         let scene = Scene {
             context: self.context,
             files: &self.files,

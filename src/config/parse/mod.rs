@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// The largest file that is parsed, in bytes.
 pub(super) const MAX_BYTES: usize = 8 << 20;
 /// The most nodes of one file, entries that were merged by `<<` included.
-const MAX_NODES: usize = 600_000;
+const MAX_NODES: usize = 200_000;
 /// The deepest nesting; `sppm.yaml` needs eight.
 const MAX_DEPTH: usize = 32;
 /// The most aliases of one file.

@@ -59,6 +59,20 @@ fn alias_bombs() {
 }
 
 #[test]
+fn a_long_text_that_many_use() {
+    let long = "x".repeat(100_000);
+    let aliases = vec!["*a"; 1_000].join(", ");
+    let command = format!("x-a: &a {long}\nprograms: {{a: {{command: [{aliases}]}}}}\n");
+    let mut defaults = format!("defaults: {{environment: {{A: {long}}}}}\nprograms:\n");
+    (0..1_000).for_each(|name| writeln!(defaults, "  p{name}: {{command: x}}").unwrap());
+    for text in [command, defaults] {
+        let problems = refused_soon(&text);
+        assert_eq!(problems.errors(), 1);
+        assert!(problems.iter().any(|problem| problem.kind == ProblemKind::TooLarge));
+    }
+}
+
+#[test]
 fn too_large_texts() {
     let text = format!("programs: {{}}\n#{}", "x".repeat(9 << 20));
     assert_eq!(refused_soon(&text).iter().next().unwrap().kind, ProblemKind::TooLarge);

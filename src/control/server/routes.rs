@@ -295,6 +295,14 @@ struct Order {
     to: Option<String>,
 }
 
+impl Order {
+    /// All that is named. `{"name": "web"}` must not mean everything.
+    fn named(&mut self) -> Vec<String> {
+        self.names.extend(self.name.take());
+        std::mem::take(&mut self.names)
+    }
+}
+
 /// Reads the body as JSON, whatever its content type says: `curl -d '{"names": ["web"]}'` works.
 async fn order(request: Request) -> Result<Order, Response> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -339,32 +347,32 @@ async fn reload(State(shared): State<Shared>, peer: Peer, request: Request) -> R
 }
 
 async fn start(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| Ok(ApiRequest::Start { names: order.names })).await
+    act(shared, peer, request, |mut order| Ok(ApiRequest::Start { names: order.named() })).await
 }
 
 async fn stop(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| {
-        Ok(ApiRequest::Stop { names: order.names, force: order.force, runtime: order.runtime })
+    act(shared, peer, request, |mut order| {
+        Ok(ApiRequest::Stop { names: order.named(), force: order.force, runtime: order.runtime })
     })
     .await
 }
 
 async fn restart(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| match order.names.is_empty() {
-        false => Ok(ApiRequest::Restart { names: order.names, force: order.force }),
-        true => Err("`names` is missing; [\"all\"] means every program"),
+    act(shared, peer, request, |mut order| match order.named() {
+        names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
+        names => Ok(ApiRequest::Restart { names, force: order.force }),
     })
     .await
 }
 
 async fn signal(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| {
+    act(shared, peer, request, |mut order| {
         let signal = order.signal.as_deref().ok_or("`signal` is missing")?;
         let signal: Signal =
             signal.parse().map_err(|_| "`signal` is not a signal: TERM, SIGHUP, RTMIN+1, 10")?;
-        match order.names.is_empty() {
-            false => Ok(ApiRequest::Signal { names: order.names, signal }),
-            true => Err("`names` is missing; [\"all\"] means every program"),
+        match order.named() {
+            names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
+            names => Ok(ApiRequest::Signal { names, signal }),
         }
     })
     .await
@@ -385,5 +393,9 @@ async fn scale(State(shared): State<Shared>, peer: Peer, request: Request) -> Re
 }
 
 async fn shutdown(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| Ok(ApiRequest::Shutdown { force: order.force })).await
+    act(shared, peer, request, |mut order| match order.named().is_empty() {
+        true => Ok(ApiRequest::Shutdown { force: order.force }),
+        false => Err("a shutdown ends everything and takes no names; /v1/stop does"),
+    })
+    .await
 }

@@ -209,7 +209,16 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
     assert_eq!(kind, ErrorKind::Usage);
     assert!(message.contains("forced"), "{message}");
     assert_eq!(post(json!({"names": ["x".repeat(70_000)]})).0, ErrorKind::Usage);
+    let shutdown = Target::path("/v1/shutdown");
+    assert!(stage.client().post::<AcceptedDto>(&shutdown, &json!({"name": "web"}), SOON).is_err());
     assert!(stage.asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn one_name_never_means_everything() {
+    let stage = Stage::new();
+    let _ = stage.client().post::<AcceptedDto>(&Target::path("/v1/stop"), &json!({"name": "web"}), SOON);
+    assert_eq!(stage.last(), ApiRequest::Stop { names: vec!["web".into()], force: false, runtime: false });
 }
 
 #[test]

@@ -150,8 +150,9 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
     // A name has at most 63 letters; what is far longer is compared with nothing.
-    let near =
-        known.iter().copied().filter(|_| lower.len() < 256).map(|candidate| (distance(candidate), candidate));
+    // One of that very name is on its way out, and cannot be meant.
+    let others = known.iter().copied().filter(|&candidate| candidate != name && lower.len() < 256);
+    let near = others.map(|candidate| (distance(candidate), candidate));
     near.filter(|&(far, _)| far <= (lower.chars().count() / 3).max(1)).min().map(|(_, candidate)| candidate)
 }
 
@@ -164,6 +165,8 @@ mod tests {
         let error = ErrorDto::unknown_name("wbe", "/s/sppm.yaml", ["api", "web"]).error;
         assert_eq!(error.help.as_deref(), Some("did you mean `web`?"));
         assert_eq!((error.exit_code, error.place.as_deref()), (4, Some("/s/sppm.yaml (2 programs)")));
+        let error = ErrorDto::unknown_name("web", "/s/sppm.yaml", ["api", "web", "web2"]).error;
+        assert_eq!(error.help.as_deref(), Some("did you mean `web2`?"), "`web` itself is being removed");
         let error = ErrorDto::unknown_name("zzz", "/s/sppm.yaml", ["web"]).error;
         assert_eq!(error.help.as_deref(), Some("`sppm status` lists all programs"));
     }

@@ -112,12 +112,16 @@ pub(super) struct Swarm {
     pub(super) gated: u64,
     /// Per cent of the programs with more than one instance.
     pub(super) several: u64,
+    /// Most of what happens is about this one of `plans::NAMES`, if any.
+    pub(super) favourite: Option<usize>,
     /// Per cent of the programs whose restart limit ends the supervisor.
     pub(super) fatal: u64,
 }
 
 impl Swarm {
     pub(super) fn new(dice: &mut Dice) -> Self {
+        let favours = dice.percent(Kind::Swarm, 60);
+        let favourite = favours.then(|| dice.below(Kind::Swarm, 6) as usize);
         let mut weight = |highest: u64, off: u64| {
             if dice.percent(Kind::Swarm, off) { 0 } else { 1 + dice.below(Kind::Swarm, highest) }
         };
@@ -140,6 +144,7 @@ impl Swarm {
             gated: weight(80, 40),
             several: weight(90, 20),
             fatal: weight(20, 90),
+            favourite,
         }
     }
 }

@@ -336,6 +336,7 @@ impl Sim {
         let judged =
             |slot: &Slot| kept.get(slot).is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running);
         self.watch.judged.retain(judged);
+        self.ledger.take_over();
         let seed = self.dice.seed128(Kind::Checks);
         self.core = Supervisor::new(seed, self.now, self.ledger.restored(amnesia));
         let early = self.dice.percent(Kind::Crash, 20);
@@ -373,8 +374,10 @@ impl Sim {
         demand(!over, Law::EndsLast, || "nothing lives, and that is not the end".to_owned())?;
         self.forget_unwanted();
         self.forget_steady();
-        let restored = self.ledger.instances.iter().map(|(slot, instance)| (slot.clone(), adopted(instance)));
-        let known = self.core.instances().map(|(slot, instance)| (slot, adopted(instance)));
+        let restored =
+            self.ledger.instances.iter().map(|(slot, instance)| (&slot.program, slot.index, instance));
+        let known = self.core.instances.iter();
+        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, i)));
         demand(restored.eq(known), Law::Handoff, || {
             let core: Vec<_> = self.core.instances().collect();
             format!("records and core differ:\n{:?}\n{core:?}", self.ledger.instances)

@@ -57,6 +57,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// A supervisor takes over: what it reads back are runs that it did not launch.
+    pub(super) fn take_over(&mut self) {
+        for instance in self.instances.values_mut() {
+            *instance = adopted(instance);
+        }
+    }
+
     pub(super) fn restored(&self, amnesia: bool) -> Restored {
         let instances = self.instances.iter().filter(|_| !amnesia);
         Restored {

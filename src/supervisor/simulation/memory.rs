@@ -124,8 +124,9 @@ impl Sim {
     /// What is not wanted any more has no history.
     pub(super) fn forget_unwanted(&mut self) {
         let plan = self.core.plan().map(|(_, plan)| std::sync::Arc::clone(plan));
-        let wishes = self.watch.wishes.clone();
+        let wishes = std::mem::take(&mut self.watch.wishes);
         self.watch.retain(|slot| wishes.wants(plan.as_deref(), slot));
+        self.watch.wishes = wishes;
         let known = |slot: &Slot| self.core.instance(slot).is_some();
         self.watch.failed.retain(known);
     }
@@ -295,7 +296,7 @@ impl Sim {
                 let until = live.exit.map_or(now, |(_, at)| at);
                 Some((until.since(live.started_at?), live.spec.restart.min_uptime))
             });
-            !lasted.is_some_and(|(lasted, uptime)| lasted >= uptime)
+            lasted.is_none_or(|(lasted, uptime)| lasted < uptime)
         });
     }
 

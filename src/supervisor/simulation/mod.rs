@@ -9,6 +9,7 @@ mod driver;
 mod laws;
 mod ledger;
 mod memory;
+mod mutants;
 mod operators;
 pub(super) mod plans;
 mod quiet;
@@ -20,7 +21,6 @@ use laws::Broken;
 
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 5000;
-const THREADS: u64 = 2;
 const STEPS: u32 = 150;
 
 struct Report {
@@ -61,32 +61,31 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
+/// One half of the seeds: two tests, so that two processors have something to do.
+fn every_law_holds(half: u64) {
+    let seeds = number("SPPM_SEEDS").unwrap_or(SEEDS);
+    let mut actions = 0;
+    for seed in (half..seeds).step_by(2) {
+        let report = run(seed, false);
+        actions += report.actions;
+        assert!(report.outcome.is_ok(), "{}", story(seed));
+    }
+    println!("{} seeds, {actions} actions", seeds / 2);
+}
+
 #[test]
-fn every_law_holds_in_every_seed() {
+fn every_law_holds_in_every_even_seed() {
     if let Some(seed) = number("SPPM_SEED") {
         println!("{}", story(seed));
         assert!(run(seed, false).outcome.is_ok());
         return;
     }
-    let seeds = number("SPPM_SEEDS").unwrap_or(SEEDS);
-    let first_failure = std::thread::scope(|scope| {
-        let work = |thread: u64| {
-            let mut actions = 0;
-            for seed in (thread..seeds).step_by(THREADS as usize) {
-                let report = run(seed, false);
-                actions += report.actions;
-                if report.outcome.is_err() {
-                    return (Some(seed), actions);
-                }
-            }
-            (None, actions)
-        };
-        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
-        let ends: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        println!("{seeds} seeds, {} actions", ends.iter().map(|(_, actions)| actions).sum::<u64>());
-        ends.into_iter().filter_map(|(seed, _)| seed).min()
-    });
-    if let Some(seed) = first_failure {
-        panic!("{}", story(seed));
+    every_law_holds(0);
+}
+
+#[test]
+fn every_law_holds_in_every_odd_seed() {
+    if number("SPPM_SEED").is_none() {
+        every_law_holds(1);
     }
 }

@@ -3,7 +3,7 @@
 use super::dice::{Kind, weighted};
 use super::driver::{Cause, Sim};
 use super::laws::Checked;
-use super::plans::{NAMES, name};
+use super::plans::{any_name, name};
 use crate::model::{Signal, Slot};
 use crate::supervisor::{Author, Request, ScaleTo, Target};
 use std::sync::Arc;
@@ -33,29 +33,42 @@ const VERBS: [Verb; 8] = [
 ];
 
 impl Sim {
+    /// One request, and now and then another one about the same thing: people change their minds.
     pub(super) fn operate(&mut self) -> Checked {
+        let targets = self.any_targets();
+        self.operate_on(&targets)?;
+        match self.dice.percent(Kind::Operator, 30) && !self.finished {
+            true => self.operate_on(&targets),
+            false => Ok(()),
+        }
+    }
+
+    fn operate_on(&mut self, targets: &[Target]) -> Checked {
         let verbs = self.swarm.verbs;
         let Some(verb) = weighted(&mut self.dice, Kind::Operator, &verbs) else { return Ok(()) };
-        let request = self.any_request(VERBS[verb]);
-        match request {
+        match self.any_request(VERBS[verb], targets.to_vec()) {
             Some(request) => self.request(request),
             None => Ok(()),
         }
     }
 
+    fn any_targets(&mut self) -> Vec<Target> {
+        let mut targets = vec![self.any_target()];
+        if self.dice.percent(Kind::Operator, 30) {
+            targets.push(self.any_target());
+        }
+        targets
+    }
+
     fn any_target(&mut self) -> Target {
-        let program = name(self.dice.pick(Kind::Operator, &NAMES));
+        let program = name(any_name(&mut self.dice, &self.swarm, Kind::Operator));
         match self.dice.percent(Kind::Operator, 60) {
             true => Target::Program(program),
             false => Target::Instance(Slot::new(program, 1 + self.dice.below(Kind::Operator, 3) as u32)),
         }
     }
 
-    fn any_request(&mut self, verb: Verb) -> Option<Request> {
-        let mut targets = vec![self.any_target()];
-        if self.dice.percent(Kind::Operator, 30) {
-            targets.push(self.any_target());
-        }
+    fn any_request(&mut self, verb: Verb, targets: Vec<Target>) -> Option<Request> {
         let runtime = self.dice.percent(Kind::Operator, 20);
         let count = self.dice.below(Kind::Operator, 5) as u32;
         let program = targets[0].program().clone();

@@ -163,11 +163,19 @@ pub(super) fn any_plan(dice: &mut Dice, swarm: &Swarm) -> Arc<Plan> {
     let mut plan = empty_plan();
     plan.supervisor.shutdown_timeout = dice.millis(Kind::Plan, 500, 30_000);
     for text in NAMES {
-        if dice.percent(Kind::Plan, 50) {
+        let favourite = swarm.favourite.is_some_and(|index| NAMES[index] == text);
+        if dice.percent(Kind::Plan, 50) || favourite {
             plan.programs.insert(name(text), Arc::new(any_program(dice, swarm, text)));
         }
     }
     Arc::new(plan)
+}
+
+/// A name, mostly the favourite one.
+pub(super) fn any_name(dice: &mut Dice, swarm: &Swarm, kind: Kind) -> &'static str {
+    let any = dice.pick(kind, &NAMES);
+    let favours = dice.percent(kind, 70);
+    swarm.favourite.filter(|_| favours).map_or(any, |index| NAMES[index])
 }
 
 /// Kinds of edits; the weights of the swarm are in this order.
@@ -202,7 +210,7 @@ pub(super) fn edited(dice: &mut Dice, swarm: &Swarm, plan: &Plan) -> (Arc<Plan>,
     let mut story = String::new();
     for _ in 0..=dice.below(Kind::Plan, 3) {
         let Some(kind) = weighted(dice, Kind::Plan, &swarm.edits) else { continue };
-        let text = dice.pick(Kind::Plan, &NAMES);
+        let text = any_name(dice, swarm, Kind::Plan);
         story += &format!(" {:?} of {text};", EDITS[kind]);
         edit(dice, swarm, &mut next, EDITS[kind], text);
     }

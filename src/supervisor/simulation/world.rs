@@ -57,11 +57,6 @@ impl Process {
         matches!(self.stage, Stage::Forked | Stage::Runs)
     }
 
-    /// Something of it lives.
-    pub(super) fn lives(&self) -> bool {
-        self.main_lives() || self.left > 0
-    }
-
     /// From when its grace counts.
     pub(super) fn grace_began(&self) -> Option<Moment> {
         self.asked_at.or(self.exited_at)
@@ -319,11 +314,12 @@ impl World {
     }
 
     pub(super) fn look_at_work(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
-        let Some(process) = self.table.get_mut(&run).filter(|process| process.stage == Stage::Runs) else {
-            return;
-        };
-        process.looked = true;
+        let Some(process) = self.table.get_mut(&run) else { return };
         process.drains_since = process.drains_since.or(Some(now));
+        if process.stage != Stage::Runs {
+            return;
+        }
+        process.looked = true;
         process.held = !process.busy;
         let work = if process.busy { Work::Busy } else { Work::Idle };
         self.tell(now, run, Event::Work { run, work }, dice, swarm);
