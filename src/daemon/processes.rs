@@ -61,6 +61,11 @@ impl Process {
         self.owner.cgroup = cgroup;
     }
 
+    /// What was tried is of no use any more: it worked.
+    pub(super) fn executed(&mut self) {
+        self.attempt = None;
+    }
+
     /// Takes the descriptors of the forked process; its output flows into its logs from now on.
     pub(super) fn attach(&mut self, fds: ProcessFds, logger: &Logger) {
         self.pidfd = Some(fds.pidfd);

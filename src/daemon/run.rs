@@ -19,6 +19,7 @@ use crate::control::server::Server;
 use crate::control::wire::ErrorDto;
 use crate::journal::{Entry, Kind};
 use crate::keeper::link::{Order, Report, SignalOrigin};
+use crate::linux::memory::Thrift;
 use crate::linux::{clock, limits};
 use crate::logs::{LogEvent, SinkTarget};
 use crate::model::{ApiSettings, Generation, Moment, Signal};
@@ -57,6 +58,8 @@ pub(super) struct Daemon {
     pub(super) server: Option<Server>,
     pub(super) cgroups: Option<crate::linux::cgroup::Cgroups>,
     pub(super) own_log: OwnLog,
+    /// Gives the memory of a burst back.
+    pub(super) thrift: Thrift,
 }
 
 /// Is the supervisor that a keeper has started. Returns the exit code.
@@ -77,14 +80,17 @@ impl Daemon {
     fn run(mut self) -> u8 {
         self.settle_down();
         loop {
-            let deadlines = [self.core.next_deadline(), self.reload.deadline(), self.waiters_due];
+            let deadlines =
+                [self.core.next_deadline(), self.reload.deadline(), self.waiters_due, self.thrift.deadline()];
             let until = deadlines.into_iter().flatten().min();
             let mut next = self.mailbox.next(until);
+            let mut taken = 0;
             for _ in 0..BATCH {
                 let Some(message) = next else { break };
                 if let Some(code) = self.take(message) {
                     return code;
                 }
+                taken += 1;
                 next = self.mailbox.try_next();
             }
             if let Some(message) = next
@@ -93,6 +99,8 @@ impl Daemon {
                 return code;
             }
             self.settle_down();
+            self.thrift.worked(clock::now(), taken);
+            self.thrift.tick(clock::now());
             if let Some(code) = self.world.finished {
                 return self.finish(code);
             }
@@ -194,7 +202,6 @@ impl Daemon {
             Signal::USR1 => {
                 tracing::info!("log files are opened anew ({signal}{})", from(origin));
                 self.world.logger.reopen();
-                self.own_log.reopen();
             }
             other => tracing::warn!("{other}{} is ignored: it means nothing in this version", from(origin)),
         }

@@ -22,6 +22,7 @@ use crate::files::Watcher;
 use crate::journal::{Entry, Journal, Kind};
 use crate::keeper::link::{Link, Order};
 use crate::linux::cgroup::Cgroups;
+use crate::linux::memory::Thrift;
 use crate::linux::{clock, limits};
 use crate::logs::Logger;
 use crate::model::{ApiSettings, Plan, Signal, Slot};
@@ -43,6 +44,7 @@ pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
 }
 
 fn prepare_process() {
+    crate::linux::memory::be_frugal();
     crate::linux::proc::set_own_name(c"sppm");
     // A session of our own: a terminal's signals go to the keeper, which passes each on with its origin. It fails only
     // where we lead one already.
@@ -140,6 +142,7 @@ fn build(
         server: Some(server),
         cgroups,
         own_log,
+        thrift: Thrift::default(),
     })
 }
 

@@ -128,8 +128,12 @@ impl World {
         }
         match stage {
             Stage::Forked => {}
-            Stage::Execed if process.owner.helper_of.is_some() => {}
-            Stage::Execed => self.pending.push_back(Event::Launched { run, pid }),
+            Stage::Execed => {
+                process.executed();
+                if process.owner.helper_of.is_none() {
+                    self.pending.push_back(Event::Launched { run, pid });
+                }
+            }
             Stage::Failed { stage, errno, path } => {
                 let failure = process.failure(stage, errno, path.as_deref());
                 self.launch_failed(run, failure);

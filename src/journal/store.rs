@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 
 /// So many entries wait for the thread at most; a disk that hangs costs entries, not supervision.
 const WAITING: usize = 8192;
@@ -55,7 +55,9 @@ enum Order {
 /// The handle. Cheap to clone; nothing blocks but [`Journal::flush`].
 #[derive(Clone)]
 pub struct Journal {
-    orders: SyncSender<Order>,
+    orders: Sender<Order>,
+    /// How many orders wait. A channel with a bound of its own would hold memory for all of them all the time.
+    waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -65,18 +67,19 @@ impl Journal {
     /// # Errors
     /// No thread can be had. A file that cannot be written costs the history, not the start.
     pub fn start(path: PathBuf) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::sync_channel(WAITING);
+        let (orders, inbox) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&dropped);
+        let (lost, taken) = (Arc::clone(&dropped), Arc::clone(&waiting));
         std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || Writer::new(path, lost).run(&inbox))?;
-        Ok(Self { orders, dropped })
+            .spawn(move || Writer::new(path, lost).run(&inbox, &taken))?;
+        Ok(Self { orders, waiting, dropped })
     }
 
     /// Adds an entry. One that finds no room is counted, and the next one that does says so.
     pub fn add(&self, entry: Entry) {
-        if let Err(TrySendError::Full(_)) = self.orders.try_send(Order::Add(Box::new(entry))) {
+        if !self.order(Order::Add(Box::new(entry))) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -84,17 +87,28 @@ impl Journal {
     /// Gives the entries of a query to `answer`, on the journal's thread.
     pub fn read(&self, query: Query, answer: Box<dyn FnOnce(Vec<Entry>) + Send>) {
         // Dropped unanswered when the thread is that far behind; the caller then hears that there is no answer.
-        let _ = self.orders.try_send(Order::Read(query, answer));
+        let _ = self.order(Order::Read(query, answer));
     }
 
     /// Gives the remembered entries of a query and all that follow to `sink`.
     pub fn follow(&self, query: Query, sink: Sink) {
-        let _ = self.orders.try_send(Order::Follow(query, sink));
+        let _ = self.order(Order::Follow(query, sink));
+    }
+
+    /// Whether there was room for it.
+    fn order(&self, order: Order) -> bool {
+        let room = self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING;
+        if !room {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        // A thread that has died takes nothing any more, and there is nobody to tell.
+        room && self.orders.send(order).is_ok()
     }
 
     /// Waits until everything that was added is written.
     pub fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         if self.orders.send(Order::Flush(done)).is_ok() {
             let _ = wait.recv();
         }
@@ -130,10 +144,11 @@ impl Writer {
         Self { files, next, recent, untold: Vec::new(), followers: Vec::new(), dropped, failing: false }
     }
 
-    fn run(&mut self, inbox: &Receiver<Order>) {
+    fn run(&mut self, inbox: &Receiver<Order>, waiting: &AtomicUsize) {
         while let Ok(first) = inbox.recv() {
             let mut bytes = Vec::new();
             for order in std::iter::once(first).chain(inbox.try_iter()).take(BATCH) {
+                waiting.fetch_sub(1, Ordering::Relaxed);
                 match order {
                     Order::Add(entry) => self.take(*entry, &mut bytes),
                     Order::Read(query, answer) => {

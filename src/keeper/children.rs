@@ -7,6 +7,7 @@ use super::say;
 use super::state::Keeper;
 use super::table::{Entry, MAX_RUNS, Progress, Serial};
 use crate::linux::child_setup::{self, Outcome};
+use crate::linux::clock;
 use crate::linux::pidfd;
 use crate::model::{Exit, LaunchStage, RunId};
 
@@ -57,6 +58,7 @@ impl Keeper {
             if let Some(order) = self.launches.pop_front() {
                 let entry = launch::launch(order, self.soft_open_files);
                 self.insert(entry);
+                self.thrift.worked(clock::now(), 1);
             }
         }
     }

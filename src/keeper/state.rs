@@ -9,6 +9,7 @@ use super::strangers::Strangers;
 use super::supervisor::{Recipe, Supervisor};
 use super::table::Table;
 use super::{KeeperOptions, say};
+use crate::linux::memory::Thrift;
 use crate::linux::signals::{self, SignalQueue};
 use crate::linux::{clock, limits};
 use crate::model::{Moment, Signal};
@@ -52,6 +53,8 @@ pub(super) struct Keeper {
     pub(super) strangers: Strangers,
     pub(super) soft_open_files: Option<u64>,
     pub(super) ending: Option<Ending>,
+    /// Gives the memory of many launches back.
+    pub(super) thrift: Thrift,
 }
 
 /// The way out.
@@ -110,6 +113,7 @@ impl Keeper {
             strangers: Strangers::default(),
             soft_open_files,
             ending: None,
+            thrift: Thrift::default(),
         })
     }
 
@@ -131,6 +135,7 @@ impl Keeper {
             self.look_for_strangers();
             self.mind_the_supervisor();
             self.tell();
+            self.thrift.tick(clock::now());
             if let Some(code) = self.finished() {
                 return code;
             }
@@ -163,6 +168,7 @@ impl Keeper {
             self.strangers.look_at(),
             self.ending.map(|ending| ending.until),
             self.pulse_deadline(),
+            self.thrift.deadline(),
         ];
         moments.into_iter().flatten().min()
     }

@@ -13,6 +13,7 @@ pub mod fds;
 mod launch;
 pub mod limits;
 pub mod memfd;
+pub mod memory;
 pub mod packet;
 pub mod peer;
 pub mod pidfd;

@@ -77,7 +77,8 @@ pub(super) struct Pump {
     wake: Arc<OwnedFd>,
     inbox: mpsc::Receiver<Order>,
     on_event: Box<dyn Fn(LogEvent) + Send>,
-    pipes: BTreeMap<u64, Pipe>,
+    /// Boxed: a node of the tree has room for eleven, and most would be empty.
+    pipes: BTreeMap<u64, Box<Pipe>>,
     /// Which pipes are a run's; a run has an entry as long as it has a pipe.
     runs: BTreeMap<RunId, Vec<u64>>,
     next_pipe: u64,
@@ -206,7 +207,8 @@ impl Pump {
         }
         self.next_pipe += 1;
         self.runs.entry(run).or_default().push(token);
-        self.pipes.insert(token, Pipe { run, stream, fd, sink, framer: Framer::default() });
+        let pipe = Pipe { run, stream, fd, sink, framer: Framer::default() };
+        self.pipes.insert(token, Box::new(pipe));
     }
 
     fn respec(&mut self, run: RunId, stream: LogStream, sink: SinkSettings) {

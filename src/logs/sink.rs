@@ -5,13 +5,14 @@
 
 use super::logfile::{self, FileId, Opened, cause};
 use super::rotate::{self, Step};
-use super::settings::SinkSettings;
+use super::settings::{SinkSettings, SinkTarget};
 use super::standard::{self, Way};
 use crate::model::LogStream;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a failed sink or rotation is left alone.
@@ -26,8 +27,31 @@ const BACKLOG: usize = 1024 * 1024;
 /// Which sink: writers of the same path share one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum SinkKey {
-    File(PathBuf),
+    File(Arc<Path>),
     Standard(LogStream),
+}
+
+impl SinkKey {
+    /// What the outside calls it.
+    pub(super) fn target(&self) -> SinkTarget {
+        match self {
+            Self::File(path) => SinkTarget::File(path.to_path_buf()),
+            Self::Standard(_) => SinkTarget::Inherit,
+        }
+    }
+}
+
+/// How its files are kept; see [`SinkSettings`].
+struct Sizes {
+    max_size: u64,
+    max_files: u32,
+    mode: u32,
+}
+
+impl Sizes {
+    fn of(settings: &SinkSettings) -> Self {
+        Self { max_size: settings.max_size, max_files: settings.max_files, mode: settings.mode }
+    }
 }
 
 /// What changed about a sink.
@@ -52,7 +76,7 @@ struct Failure {
 
 pub(super) struct Sink {
     key: SinkKey,
-    settings: SinkSettings,
+    sizes: Sizes,
     outlet: Outlet,
     at_line_end: bool,
     failure: Option<Failure>,
@@ -65,10 +89,10 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Opens it at once, so that trouble is known before the first byte.
-    pub(super) fn new(key: SinkKey, settings: SinkSettings, now: Instant, news: &mut Vec<News>) -> Self {
+    pub(super) fn new(key: SinkKey, settings: &SinkSettings, now: Instant, news: &mut Vec<News>) -> Self {
         let mut sink = Self {
             key,
-            settings,
+            sizes: Sizes::of(settings),
             outlet: Outlet::Closed,
             at_line_end: true,
             failure: None,
@@ -82,11 +106,11 @@ impl Sink {
     }
 
     /// Takes new sizes; they count from the next byte on.
-    pub(super) fn set(&mut self, settings: SinkSettings) {
-        if let (SinkKey::File(path), true) = (&self.key, settings.max_files < self.settings.max_files) {
+    pub(super) fn set(&mut self, settings: &SinkSettings) {
+        if let (SinkKey::File(path), true) = (&self.key, settings.max_files < self.sizes.max_files) {
             rotate::remove_surplus(path, settings.max_files);
         }
-        self.settings = settings;
+        self.sizes = Sizes::of(settings);
     }
 
     /// Writes `bytes`, or counts them as dropped.
@@ -183,7 +207,7 @@ impl Sink {
                 let (fd, way) = standard::open(*stream)?;
                 Outlet::Stream { fd, way }
             }
-            SinkKey::File(path) => match logfile::open(path, self.settings.mode)? {
+            SinkKey::File(path) => match logfile::open(path, self.sizes.mode)? {
                 Opened::Stream { fd } => Outlet::Stream { fd, way: Way::Write },
                 Opened::Regular { fd, id, size, at_line_end } => {
                     self.at_line_end = at_line_end;
@@ -239,7 +263,7 @@ impl Sink {
                 Outlet::Regular { fd, size, .. } => {
                     let max = match &self.no_rotation_before {
                         Some((until, _)) if now < *until => 0,
-                        Some(_) | None => self.settings.max_size,
+                        Some(_) | None => self.sizes.max_size,
                     };
                     match rotate::next_step(*size, max, self.at_line_end, rest) {
                         Step::Write(count) => standard::write_some(fd, Way::Write, &rest[..count])
@@ -282,9 +306,9 @@ impl Sink {
         let (SinkKey::File(path), Outlet::Regular { fd, id, size }) = (&self.key, &mut self.outlet) else {
             return;
         };
-        let turned = match self.settings.max_files {
+        let turned = match self.sizes.max_files {
             0 | 1 => rustix::fs::ftruncate(&*fd, 0).map(|()| Turned::Emptied).map_err(cause),
-            _ => turn(path, *id, &self.settings),
+            _ => turn(path, *id, &self.sizes),
         };
         match turned {
             Ok(Turned::Emptied) => *size = 0,
@@ -341,13 +365,13 @@ enum Turned {
 }
 
 /// Renames and opens; on failure the old file stands at its path again.
-fn turn(path: &Path, id: FileId, settings: &SinkSettings) -> Result<Turned, String> {
+fn turn(path: &Path, id: FileId, sizes: &Sizes) -> Result<Turned, String> {
     let renamed = logfile::id_at(path) == Some(id);
     if renamed {
-        rotate::shift(path, settings.max_files).map_err(|error| error.to_string())?;
-        rotate::remove_surplus(path, settings.max_files);
+        rotate::shift(path, sizes.max_files).map_err(|error| error.to_string())?;
+        rotate::remove_surplus(path, sizes.max_files);
     }
-    match logfile::open(path, settings.mode) {
+    match logfile::open(path, sizes.mode) {
         Ok(Opened::Regular { fd, id, size, .. }) => Ok(Turned::Anew(fd, id, size)),
         Ok(Opened::Stream { .. }) => Err("something else has taken its place".into()),
         Err(message) => {

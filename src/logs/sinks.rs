@@ -16,7 +16,6 @@ pub(super) const SINK_BIT: u64 = 1 << 63;
 
 struct Shared {
     sink: Sink,
-    target: SinkTarget,
     key: SinkKey,
     /// A run is here once for each of its streams.
     runs: Vec<RunId>,
@@ -26,7 +25,8 @@ struct Shared {
 
 pub(super) struct Sinks {
     epoll: Arc<OwnedFd>,
-    all: BTreeMap<u64, Shared>,
+    /// Boxed: a node of the tree has room for eleven, and most would be empty.
+    all: BTreeMap<u64, Box<Shared>>,
     by_key: BTreeMap<SinkKey, u64>,
     next: u64,
     news: Vec<LogEvent>,
@@ -45,24 +45,23 @@ impl Sinks {
         settings: SinkSettings,
         now: Instant,
     ) -> Option<u64> {
-        let target = settings.target.clone();
-        let key = match &target {
-            SinkTarget::File(path) => SinkKey::File(path.clone()),
+        let key = match &settings.target {
+            SinkTarget::File(path) => SinkKey::File(Arc::from(path.as_path())),
             SinkTarget::Inherit => SinkKey::Standard(stream),
             SinkTarget::Discard => return None,
         };
         if let Some(id) = self.by_key.get(&key) {
             if let Some(shared) = self.all.get_mut(id) {
                 shared.runs.push(run);
-                shared.sink.set(settings);
+                shared.sink.set(&settings);
             }
             return Some(*id);
         }
         let (id, mut news) = (self.next, Vec::new());
         self.next += 1;
-        let sink = Sink::new(key.clone(), settings, now, &mut news);
+        let sink = Sink::new(key.clone(), &settings, now, &mut news);
         self.by_key.insert(key.clone(), id);
-        self.all.insert(id, Shared { sink, target, key, runs: vec![run], waiting: false });
+        self.all.insert(id, Box::new(Shared { sink, key, runs: vec![run], waiting: false }));
         self.report(id, news);
         Some(id)
     }
@@ -135,9 +134,10 @@ impl Sinks {
         if let (true, Some(fd)) = (shared.waiting, shared.sink.waits_for_room()) {
             let _ = epoll::delete(&self.epoll, fd);
         }
-        let (mut news, target, runs) = (Vec::new(), shared.target, shared.runs);
-        shared.sink.close(patience, now, &mut news);
-        self.news.extend(news.into_iter().map(|news| event(news, &target, &runs)));
+        let Shared { sink, key, runs, .. } = *shared;
+        let mut news = Vec::new();
+        sink.close(patience, now, &mut news);
+        self.news.extend(news.into_iter().map(|news| event(news, &key, &runs)));
     }
 
     /// Registers or unregisters the wish for room, and tells.
@@ -163,17 +163,17 @@ impl Sinks {
 
     fn report(&mut self, id: u64, news: Vec<News>) {
         if let Some(shared) = self.all.get(&id) {
-            let (target, runs) = (&shared.target, &shared.runs);
-            self.news.extend(news.into_iter().map(|news| event(news, target, runs)));
+            let (key, runs) = (&shared.key, &shared.runs);
+            self.news.extend(news.into_iter().map(|news| event(news, key, runs)));
         }
     }
 }
 
-fn event(news: News, target: &SinkTarget, runs: &[RunId]) -> LogEvent {
+fn event(news: News, key: &SinkKey, runs: &[RunId]) -> LogEvent {
     let mut runs = runs.to_vec();
     runs.sort_unstable();
     runs.dedup();
-    let target = target.clone();
+    let target = key.target();
     match news {
         News::Trouble(message) => LogEvent::Trouble { target, runs, message },
         News::Recovered { dropped } => LogEvent::Recovered { target, runs, dropped },

@@ -8,6 +8,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
 use super::shutdown::Shutdown;
+use super::storm::Storm;
 use super::takeover::Strays;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
@@ -31,6 +32,7 @@ pub struct Supervisor {
     timers: BTreeSet<(Moment, Slot)>,
     pub(super) out: VecDeque<Action>,
     random: Random,
+    storm: Storm,
     pub(super) table: TableState,
 }
 
@@ -65,6 +67,7 @@ impl Supervisor {
             timers: BTreeSet::new(),
             out: VecDeque::new(),
             random: Random::new(seed),
+            storm: Storm::default(),
             table: TableState::Awaited(None),
         };
         if let Some((generation, plan)) = restored.plan {
@@ -221,6 +224,7 @@ impl Supervisor {
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,
+            storm: &mut self.storm,
             runs: &mut self.runs,
             then: Vec::new(),
             give_up: None,

@@ -127,6 +127,7 @@ impl Instance {
         }
         self.replace = None;
         self.hurry = false;
+        self.queued = false;
         let run = Run::new(turn.random.run_id(), turn.label(), Arc::clone(spec), turn.generation);
         turn.runs.insert(run.id, turn.slot.clone());
         turn.then.push(Action::Launch(Box::new(Launch {
@@ -151,6 +152,7 @@ impl Instance {
         self.calm_down();
         self.replace = None;
         self.hurry = false;
+        self.queued = false;
         self.enter(turn, Phase::Stopped, Some(why));
     }
 

@@ -6,6 +6,7 @@
 use super::edit::outdated;
 use super::mutant::mutant;
 use super::random::Random;
+use super::storm::Storm;
 use super::wish::Wish;
 use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
 use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
@@ -41,6 +42,8 @@ pub(super) struct Turn<'a> {
     pub(super) may_replace: bool,
     pub(super) out: &'a mut VecDeque<Action>,
     pub(super) random: &'a mut Random,
+    /// Holds restarts of crash loops back when there are many.
+    pub(super) storm: &'a mut Storm,
     /// Which slot each live run belongs to.
     pub(super) runs: &'a mut BTreeMap<RunId, Slot>,
     /// What may be done only when the slot's new state is on disk: releases and launches.
@@ -85,6 +88,7 @@ impl Instance {
             replace: None,
             trial: Trial::None,
             hurry: false,
+            queued: false,
         }
     }
 
@@ -260,8 +264,10 @@ impl Instance {
             return self.run_ended(turn, run);
         }
         turn.out.push_back(Action::CheckTree { run: run.id });
-        let why = format!("it {exit}; looking for processes that it left");
-        self.enter(turn, Phase::Stopping(run, StopStage::Sweeping { deadline }), Some(why));
+        // Not told as a phase of its own: mostly nothing is left, and it is over before anybody could look.
+        self.why = format!("it {exit}; looking for processes that it left");
+        self.since = turn.now;
+        self.phase = Phase::Stopping(run, StopStage::Sweeping { deadline });
     }
 
     /// Acts on what is wanted and on what time it is.
@@ -335,6 +341,13 @@ impl Instance {
                 self.launch(turn, why, judged);
             }
             Wish::Run if due.is_some_and(|due| due <= turn.now) => {
+                if !self.queued
+                    && let Some(later) = turn.storm.turn(turn.now)
+                {
+                    self.queued = true;
+                    self.phase = Phase::Backoff(later);
+                    return;
+                }
                 let why = format!("restarted: {}", self.why);
                 self.launch(turn, why, false);
             }

@@ -25,6 +25,7 @@ mod shutdown;
 mod simulation;
 mod status;
 mod stop;
+mod storm;
 mod takeover;
 mod view;
 mod wish;

@@ -33,6 +33,8 @@ pub struct Instance {
     pub(crate) trial: Trial,
     /// The present stop waits neither for a task's end nor for a grace period.
     pub(crate) hurry: bool,
+    /// Its restart has a turn among those of many crash loops, at the end of its pause.
+    pub(crate) queued: bool,
 }
 
 /// Where an instance is in its life. Each variant owns what only it needs, deadline included.

@@ -94,6 +94,11 @@ impl Instance {
                 if exit != Some(Exit::Code(0)) {
                     turn.note(run.label.clone(), Fact::StopCommandFailed { exit });
                 }
+                // A command that could not even be launched asked nobody: TERM does.
+                if exit.is_none() && run.exit.is_none() {
+                    let (signal, scope) = (Signal::TERM, run.spec.stop.scope);
+                    turn.out.push_back(Action::AskToStop { run: run.id, signal, scope });
+                }
                 self.phase = Phase::Stopping(run, stage);
             }
             (

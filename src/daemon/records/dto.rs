@@ -41,6 +41,8 @@ pub(super) struct InstanceDto {
     replace: Option<ReplaceDto>,
     trial: TrialDto,
     hurry: bool,
+    #[serde(default)]
+    queued: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -153,6 +155,7 @@ impl InstanceDto {
                 Trial::Failed(why) => TrialDto::Failed(why),
             },
             hurry: parts.hurry,
+            queued: parts.queued,
         }
     }
 
@@ -178,6 +181,7 @@ impl InstanceDto {
                 TrialDto::Failed(why) => Trial::Failed(why),
             },
             hurry: self.hurry,
+            queued: self.queued,
         })
     }
 
