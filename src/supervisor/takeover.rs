@@ -3,6 +3,7 @@
 use super::core::TableState;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
+use super::wish::wanted_count;
 use super::{Action, Instance, Phase, Run, StopStage, Supervisor, TableEntry, TableStage};
 use crate::model::{Exit, Generation, Moment, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,7 +146,11 @@ impl Supervisor {
             (Some(instance), TableStage::Forked | TableStage::Running { .. }) => instance.run().is_none(),
             // The record has already drawn the conclusions.
             (Some(_), TableStage::Exited { .. } | TableStage::Failed(_)) => false,
-            (None, TableStage::Forked | TableStage::Running { .. } | TableStage::Exited { .. }) => true,
+            (None, TableStage::Forked | TableStage::Running { .. }) => true,
+            // Without a record where one should be, the records were lost; else the slot had come to its end.
+            (None, TableStage::Exited { .. }) => {
+                slot.index <= wanted_count(Some(&spec), self.overrides.get(&slot.program))
+            }
             (None, TableStage::Failed(_)) => false,
         };
         if free {

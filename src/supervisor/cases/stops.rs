@@ -166,6 +166,23 @@ fn a_stop_command_has_until_its_timeout() {
 }
 
 #[test]
+fn a_stop_command_that_cannot_be_launched_is_replaced_by_term() {
+    tell(
+        "plan web:command=9
+            => launch web.1#1 as web: web
+         launched web.1
+         stop web
+            => stop command for web.1#1
+         command web.1
+            => ask web.1#1 SIGTERM
+         exited web.1 TERM
+            => check web.1#1
+         empty web.1
+            => release web.1#1",
+    );
+}
+
+#[test]
 fn a_shutdown_ends_everything_and_finishes_last() {
     tell(
         "plan a b:work c:off

@@ -178,13 +178,7 @@ impl Sim {
         let process = self.process(run)?;
         if !process.main_lives() {
             // Told so late that the core did not know, or the sweep.
-            // One whose record was gone before its release was ordered is found again with the newest spec: that is all
-            // that is known of it then.
-            let instance = self.core.instance(&process.slot).and_then(crate::supervisor::Instance::run);
-            let believed = instance.map_or(process.spec.orphans, |run| run.spec.orphans);
-            let keeps = believed == Orphans::Keep
-                && process.spec.orphans == Orphans::Keep
-                && self.core_knows_exit(run);
+            let keeps = process.spec.orphans == Orphans::Keep && self.core_knows_exit(run);
             return demand(!keeps, Law::Contract, || format!("what {run} left is to be left alone"));
         }
         demand(process.stage == Stage::Runs, Law::Contract, || {
@@ -223,12 +217,11 @@ impl Sim {
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
         let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
-        let patient = patience.is_some_and(|patience| passed(process.drains_since, patience));
-        // It may have ended in the last moment of a drain, or been asked in the last moment of a supervisor: nobody
-        // knows yet.
-        let drained = self.ledger.instances.get(&process.slot).is_some_and(|instance| instance.drains());
+        // As the disk has it: its end, or the signal of a supervisor that died, may not be known yet.
+        let drains = self.ledger.instances.get(&process.slot).is_some_and(|instance| instance.drains());
+        let patient = drains && patience.is_some_and(|patience| passed(process.drains_since, patience));
         if let Some(began) = process.grace_began()
-            && !(patient && (process.asks == 0 || drained))
+            && !patient
         {
             return demand(passed(Some(began), process.grace), Law::Grace, || {
                 format!("{run} was killed {:?} into a grace of {:?}", now.since(began), process.grace)
