@@ -172,9 +172,8 @@ class Sppm(Contender):
     def write(self):
         state = self.folder / "s"
         lines = [
-            # The edit is applied by `sppm reload`, as the others' is by their commands.
-            "supervisor: { follow_file: false, runtime_dir: %s/r, state_dir: %s/s, log_dir: %s/l }" % ((state,) * 3),
-            "defaults: { logs: { max_size: 4GiB } }",
+            "supervisor: { runtime_dir: %s/r, state_dir: %s/s, log_dir: %s/l }" % ((state,) * 3),
+            "defaults: { logs: { max_size: 4GiB }, restart: { min_uptime: 1s } }",
             "programs:",
         ]
         lines += [f"  p{at}: {{ command: [{', '.join(self.argv(index))}] }}" for at, index in enumerate(self.indices)]

@@ -103,7 +103,8 @@ nothing else: no logs, no state, no control. For the log it is `cat`. All run th
 down the time of its own start.
 
 - **start**: from the start of the supervisor until the last program runs.
-- **restart**: from `kill -9` of a program that was steady until its successor runs. No pause is configured for anybody.
+- **restart**: from `kill -9` of a program that was steady until its successor runs. All of
+  them take a second for steady (sppm by `min_uptime: 1s`).
 - **reload**: from the command (`sppm reload`, `supervisorctl update`, `s6-svc -r`, `sv restart`) until the changed program
   runs; the old one is stopped in between. s6 and runit have no configuration to compare: they are told which one. The ratio
   is to the bare loop's restart.

@@ -18,6 +18,8 @@ pub(super) struct Reload {
     pub(super) loader: Loader,
     watcher: Watcher,
     follow: FollowFile,
+    /// What the last reading depended on.
+    depends_on: Vec<PathBuf>,
     /// When the next reading is due, and what for.
     due: Option<(Moment, Doubt)>,
     first_hint: Option<Moment>,
@@ -42,7 +44,7 @@ pub(super) enum Verdict {
 
 impl Reload {
     pub(super) fn new(loader: Loader, watcher: Watcher, follow: FollowFile) -> Self {
-        Self { loader, watcher, follow, due: None, first_hint: None, error: None }
+        Self { loader, watcher, follow, depends_on: Vec::new(), due: None, first_hint: None, error: None }
     }
 
     /// The file may have changed. It is read when it has been quiet for the debounce time.
@@ -92,12 +94,21 @@ impl Reload {
 
     /// Watches what the last reading depended on.
     pub(super) fn watch(&mut self, watched: &Watched) {
-        let paths: Vec<PathBuf> = watched.files.iter().chain(&watched.folders).cloned().collect();
-        self.watcher.watch(&paths);
+        self.depends_on = watched.files.iter().chain(&watched.folders).cloned().collect();
+        self.arm();
+    }
+
+    /// An edit that nobody follows is nothing to wake up for.
+    fn arm(&self) {
+        self.watcher.watch(if self.follow.enabled { &self.depends_on } else { &[] });
     }
 
     pub(super) fn follow(&mut self, follow: FollowFile) {
+        let switched = self.follow.enabled != follow.enabled;
         self.follow = follow;
+        if switched {
+            self.arm();
+        }
         if !follow.enabled {
             self.due = None;
         }

@@ -20,7 +20,10 @@ pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>) 
     match try_launch(&order, soft_open_files) {
         Ok((pid, report, fds)) => {
             let paths = Paths::of(&mut order);
-            Entry::new(order.run, order.tag, pid, Progress::Starting { report, paths }, Some(fds))
+            // A copy: what is kept for long must not lie in the middle of the order, which goes. Of a thousand orders
+            // that wait, each would hold on to its whole page.
+            let tag = order.tag.clone();
+            Entry::new(order.run, tag, pid, Progress::Starting { report, paths }, Some(fds))
         }
         Err(failure) => failed(order.run, order.tag, failure.stage, failure.errno),
     }
