@@ -2,6 +2,8 @@
 //!
 //! Through the public API alone. For sppm as a whole, beside others, see `benches/compare`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "benchmarks may stop where they stand")]
+
 use divan::Bencher;
 use sppm::config::{self, Context, SourceError, Sources};
 use sppm::logs::{LogEvent, Logger, SinkSettings};

@@ -287,7 +287,7 @@ fn as_pid_1_nothing_stays_a_zombie_and_term_ends_it() {
     let flags = ["-p", "-f", "--mount-proc", "--kill-child"];
     let mut probe = rig.program(&unshare);
     if !common::rig::is_root() {
-        probe.args(["-U", "-r"]);
+        probe.args(["-U", "--map-current-user"]);
     }
     probe.args(flags).arg("true");
     if finish(probe, LIMIT).code != Some(0) {
@@ -298,7 +298,7 @@ fn as_pid_1_nothing_stays_a_zombie_and_term_ends_it() {
     rig.save(&Yaml::new(&rig).program("forking", &[forking]).program("steady", &[rig.steady()]));
     let mut command = rig.program(&unshare);
     if !common::rig::is_root() {
-        command.args(["-U", "-r"]);
+        command.args(["-U", "--map-current-user"]);
     }
     command.args(flags).arg(rig.binary()).arg("-c").arg(rig.file()).arg("run");
     let mut run = Background::start(command, &rig.path("run"));

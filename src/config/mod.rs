@@ -1,4 +1,4 @@
-//! From the text of `sppm.yaml` to a [`Plan`](crate::model::Plan), or to all that is wrong with it.
+//! From the text of `sppm.yaml` to a [`Plan`], or to all that is wrong with it.
 //!
 //! In: the path, the environment and a way to read files ([`Sources`]). Out: [`Loaded`] or [`Problems`].
 //! Start reading at `load`; `document` has every key.

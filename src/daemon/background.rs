@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 /// Becomes the keeper of `options.config`, and stays it until the end. Returns its exit code.
 pub fn run_foreground(options: &Options) -> u8 {
+    // It may have been executed through /proc/self/exe, which would show as `exe`.
+    crate::linux::proc::set_own_name(c"sppm");
     crate::linux::memory::be_frugal();
     let code = keeper::run(&KeeperOptions { supervisor_argv: options.arguments("supervise") });
     u8::try_from(code).unwrap_or(70)

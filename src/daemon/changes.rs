@@ -23,7 +23,8 @@ pub(super) fn picture(old: &Plan, new: &Plan, generation: Generation, warnings: 
         })
         .collect();
     let needs_restart_of_sppm = diff.needs_restart_of_sppm.iter().map(|key| (*key).to_owned()).collect();
-    DiffDto { changes, needs_restart_of_sppm, generation: generation.0, warnings }
+    let supervisor = diff.supervisor.iter().map(|key| (*key).to_owned()).collect();
+    DiffDto { changes, supervisor, needs_restart_of_sppm, generation: generation.0, warnings }
 }
 
 /// The strongest of what happens.

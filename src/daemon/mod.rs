@@ -1,8 +1,8 @@
 //! The one place where core and world meet: the supervisor process.
 //!
-//! One decision thread ([`run`]) takes messages from one [`inbox`], feeds the core and carries out what it wants
-//! ([`world`]). Whatever may block has a thread of its own that ends in the inbox: looking up users
-//! ([`launcher`]), reading configurations ([`loader`]), looking through /proc ([`trees`]), logs, the API.
+//! One decision thread (`run`) takes messages from one `inbox`, feeds the core and carries out what it wants
+//! (`world`). Whatever may block has a thread of its own that ends in the inbox: looking up users
+//! (`launcher`), reading configurations (`loader`), looking through /proc (`trees`), logs, the API.
 //!
 //! Never add here: policy arithmetic, or anything that could be tested without a kernel.
 

@@ -68,10 +68,8 @@ pub(super) fn entry(notice: &Notice) -> Entry {
         }
         Fact::Leftovers { processes, kept } => {
             let fate = if *kept { "left alone (orphans: keep)" } else { "asked to end (orphans: kill)" };
-            new(
-                Kind::Leftovers,
-                format!("its main process left {processes} processes behind, which are {fate}"),
-            )
+            let noun = if *processes == 1 { "process" } else { "processes" };
+            new(Kind::Leftovers, format!("its main process left {processes} {noun} behind, {fate}"))
         }
         Fact::RolloutStopped { reason } => new(Kind::RolloutStopped, reason.clone()),
         Fact::StopCommandFailed { exit: Some(exit) } => {

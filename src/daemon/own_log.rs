@@ -24,8 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 enum Item {
     Line(Vec<u8>),
-    /// Somebody moves the file away.
-    Reopen,
     /// Answered when everything before it is written.
     Flush(Sender<()>),
 }
@@ -77,12 +75,6 @@ impl OwnLog {
         if self.items.send(Item::Flush(done)).is_ok() {
             let _ = wait.recv_timeout(PATIENCE);
         }
-    }
-
-    /// Opens the file anew (SIGUSR1).
-    pub(super) fn reopen(&self) {
-        // A thread that is gone has no file.
-        let _ = self.items.send(Item::Reopen);
     }
 
     /// Ends the process when any thread of it panics: one that went on without its launcher or its log pump would look alive
@@ -146,25 +138,22 @@ impl Drop for Entry {
     }
 }
 
-/// The thread's own: the file, and what it was told about it.
+/// The thread's own: where lines go.
 struct Sheet {
     path: PathBuf,
     to_stderr: bool,
-    /// `None`: it could not be opened, and is tried again at each line.
+    /// `None`: it could not be opened; that is tried again at each line.
     file: Option<File>,
     size: u64,
 }
 
 impl Sheet {
     fn new(path: PathBuf, to_stderr: bool) -> Self {
-        let mut sheet = Self { path, to_stderr, file: None, size: 0 };
-        sheet.open();
-        sheet
+        Self { path, to_stderr, file: None, size: 0 }
     }
 
     fn open(&mut self) {
-        self.file = open(&self.path);
-        self.size = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+        (self.file, self.size) = open(&self.path);
     }
 
     fn write(&mut self, text: &[u8]) {
@@ -172,17 +161,11 @@ impl Sheet {
             // A terminal that is gone is no reason to end.
             let _ = io::stderr().write_all(text);
         }
-        if self.file.as_ref().is_some_and(|file| !is_at(file, &self.path)) {
-            self.file = None;
-        }
-        if self.file.is_none() {
+        if !self.file.as_ref().is_some_and(|file| is_at(file, &self.path)) {
             self.open();
         }
         if self.size > MAX_SIZE {
             let _ = std::fs::rename(&self.path, self.path.with_extension("log.1"));
-            self.file = None;
-        }
-        if self.file.is_none() {
             self.open();
         }
         if let Some(file) = &mut self.file {
@@ -204,7 +187,6 @@ fn write(items: &Receiver<Item>, mut sheet: Sheet, counts: &Counts) {
                 }
                 sheet.write(&line);
             }
-            Item::Reopen => sheet.open(),
             Item::Flush(done) => {
                 // Whoever asked has waited long enough already.
                 let _ = done.send(());
@@ -219,37 +201,62 @@ fn is_at(file: &File, path: &Path) -> bool {
     file.metadata().is_ok_and(|open| path.symlink_metadata().is_ok_and(|named| same(open, named)))
 }
 
-fn open(path: &Path) -> Option<File> {
+/// The log, where it can be had, and its size.
+fn open(path: &Path) -> (Option<File>, u64) {
     let flags = OFlags::WRONLY
         | OFlags::APPEND
         | OFlags::CREATE
         | OFlags::NOFOLLOW
         | OFlags::CLOEXEC
         | OFlags::NONBLOCK;
-    rustix::fs::open(path, flags, FileMode::RUSR | FileMode::WUSR | FileMode::RGRP).ok().map(File::from)
+    let mode = FileMode::RUSR | FileMode::WUSR | FileMode::RGRP;
+    let file = rustix::fs::open(path, flags, mode).ok().map(File::from);
+    let size = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+    (file, size)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    /// Writes lines to `path` as the thread does; `between` runs after each.
+    fn log(path: &Path, lines: &[&str], between: impl Fn(usize)) {
+        let mut sheet = Sheet::new(path.to_owned(), false);
+        for (index, line) in lines.iter().enumerate() {
+            sheet.write(line.as_bytes());
+            between(index);
+        }
+    }
+
     #[test]
-    fn it_goes_on_in_a_new_file_and_as_soon_as_it_can_be_opened() {
+    fn a_log_that_was_moved_or_deleted_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("in/sppm.log"), folder.path().join("in/moved"));
-        let mut sheet = Sheet::new(path.clone(), false);
-        sheet.write(b"lost\n");
-        std::fs::create_dir(path.parent().unwrap()).unwrap();
-        sheet.write(b"one\n");
-        std::fs::rename(&path, &moved).unwrap();
-        sheet.open();
-        sheet.write(b"two\n");
+        let (path, moved) = (folder.path().join("sppm.log"), folder.path().join("old"));
+        log(&path, &["one\n", "two\n", "three\n"], |index| match index {
+            0 => std::fs::rename(&path, &moved).unwrap(),
+            1 => std::fs::remove_file(&path).unwrap(),
+            _ => (),
+        });
         assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\n");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
-        sheet.size = MAX_SIZE + 1;
-        sheet.write(b"three\n");
-        assert_eq!(std::fs::read_to_string(path.with_extension("log.1")).unwrap(), "two\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
+    }
+
+    #[test]
+    fn a_large_log_is_set_aside_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sppm.log");
+        File::create(&path).unwrap().set_len(MAX_SIZE + 1).unwrap();
+        log(&path, &["one\n", "two\n"], |_| ());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        assert_eq!(path.with_extension("log.1").metadata().unwrap().len(), MAX_SIZE + 1);
+    }
+
+    #[test]
+    fn a_log_that_could_not_be_opened_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in/sppm.log");
+        log(&path, &["lost\n", "one\n"], |_| std::fs::create_dir_all(path.parent().unwrap()).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\n");
     }
 }

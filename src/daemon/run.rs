@@ -202,7 +202,6 @@ impl Daemon {
             Signal::USR1 => {
                 tracing::info!("log files are opened anew ({signal}{})", from(origin));
                 self.world.logger.reopen();
-                self.own_log.reopen();
             }
             other => tracing::warn!("{other}{} is ignored: it means nothing in this version", from(origin)),
         }

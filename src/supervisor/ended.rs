@@ -1,7 +1,6 @@
 //! What follows the end of a run: nothing, a pause, giving up, or the next launch.
 
 use super::instance::{Turn, humane};
-use super::mutant::mutant;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
 use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
@@ -154,9 +153,6 @@ impl Instance {
         self.replace = None;
         self.hurry = false;
         self.queued = false;
-        if !mutant!(TrialNeverEnds) {
-            self.passes_trial();
-        }
         self.enter(turn, Phase::Stopped, Some(why));
     }
 

@@ -294,10 +294,13 @@ impl Instance {
     }
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
-    /// it; that an operator asked for a restart ends when the instance is to stop.
+    /// it. What is to stop is neither replaced nor on trial.
     pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
+            if !mutant!(TrialNeverEnds) {
+                self.passes_trial();
+            }
             return;
         }
         let Some(run) = self.run() else { return };
@@ -319,9 +322,6 @@ impl Instance {
             Wish::Stop(reason) => {
                 self.why = reason.text(turn.slot.program.as_str());
                 self.hurry = false;
-                if !mutant!(TrialNeverEnds) {
-                    self.passes_trial();
-                }
             }
         }
     }

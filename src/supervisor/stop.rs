@@ -120,7 +120,8 @@ impl Instance {
             return self.run_ended(turn, run);
         }
         turn.out.push_back(Action::AskToStop { run: run.id, signal: Signal::TERM, scope: StopScope::Tree });
-        self.why = format!("it ended and left {processes} processes, which were asked to end");
+        let noun = if processes == 1 { "process, which was" } else { "processes, which were" };
+        self.why = format!("it ended and left {processes} {noun} asked to end");
         self.phase = Phase::Stopping(run, StopStage::Sweeping { deadline });
     }
 

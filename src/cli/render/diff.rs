@@ -15,6 +15,10 @@ pub(in crate::cli) fn diff(diff: &DiffDto, values: bool) -> String {
             out.push_str(&keys(change));
         }
     }
+    for key in &diff.supervisor {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "~ {}  live", visible(key));
+    }
     for key in &diff.needs_restart_of_sppm {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "! {}  needs a restart of sppm", visible(key));

@@ -27,9 +27,9 @@ use tokio::sync::{Semaphore, oneshot, watch};
 pub type Door = Arc<dyn Fn(Call) -> Result<(), Full> + Send + Sync>;
 
 /// So many connections at once; further ones wait in the listener's queue.
-const CONNECTIONS: u32 = 64;
+const CONNECTIONS: u32 = 256;
 /// A request's head must be complete after so long; an idle connection is closed after it too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 /// The pause after a failed accept, such as EMFILE: it would fail again at once.

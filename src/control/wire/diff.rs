@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct DiffDto {
     /// One entry for each program that changes, by name.
     pub changes: Vec<ChangeDto>,
+    /// Keys of `supervisor:` that differ and take effect at once.
+    #[serde(default)]
+    pub supervisor: Vec<String>,
     /// Keys of `supervisor:` that differ and need a restart of sppm itself.
     pub needs_restart_of_sppm: Vec<String>,
     /// The plan that runs (diff), or the one that was just accepted (reload).

@@ -107,11 +107,11 @@ fn one_on_trial_that_is_stopped_holds_up_nobody() {
          launched web.1
          stop web.1
             => ask web.1#2 SIGTERM
+            => ask web.2#1 SIGTERM
          exited web.1 TERM
             => check web.1#2
          empty web.1
-            => release web.1#2
-            => ask web.2#1 SIGTERM",
+            => release web.1#2",
     );
 }
 
@@ -166,11 +166,11 @@ fn one_on_trial_that_is_scaled_away_holds_up_nobody() {
          scale web 2
             => ask web.3#2 SIGTERM
          plan web:x3:v2
+            => ask web.2#1 SIGTERM
          exited web.3 TERM
             => check web.3#2
          empty web.3
-            => release web.3#2
-            => ask web.2#1 SIGTERM",
+            => release web.3#2",
     );
 }
 

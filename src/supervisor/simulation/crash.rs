@@ -20,7 +20,8 @@ impl Sim {
         self.watch.crashed(&self.ledger.instances);
         self.be_dead();
         if amnesia {
-            self.lose_records();
+            self.watch.forget_all();
+            self.ledger.instances.clear();
         }
         self.believe_records();
         let seed = self.dice.seed128(Kind::Checks);
@@ -49,18 +50,6 @@ impl Sim {
         }
         self.now = until;
         self.world.deaf = false;
-    }
-
-    /// Nobody can say any more what a process was launched with: it counts as what the plan says.
-    fn lose_records(&mut self) {
-        self.watch.forget_all();
-        self.ledger.instances.clear();
-        let plan = self.ledger.plan().cloned();
-        for process in self.world.table.values_mut() {
-            let spec = plan.as_ref().and_then(|plan| plan.programs.get(&process.slot.program));
-            process.spec = spec.cloned().unwrap_or_else(|| Arc::clone(&process.spec));
-            process.grace = process.grace.min(process.spec.stop.grace());
-        }
     }
 
     /// What was not on disk was never wanted.

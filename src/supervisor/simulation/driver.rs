@@ -151,6 +151,7 @@ impl Sim {
         match action {
             Action::Record { slot, record } => {
                 self.remember_record(&slot, record.as_deref());
+                self.believe_adopted(&slot, record.as_deref());
                 return self.ledger.keep(&slot, record.as_deref());
             }
             Action::RecordShutdown(record) => self.ledger.shutdown = Some(record),
@@ -186,6 +187,17 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// When the records were lost nobody can say what a process was launched with: it counts as what the core says.
+    fn believe_adopted(&mut self, slot: &Slot, record: Option<&Instance>) {
+        let Some(run) = record.and_then(Instance::run).filter(|_| self.watch.amnesia) else { return };
+        let known =
+            self.ledger.instances.get(slot).and_then(Instance::run).is_some_and(|kept| kept.id == run.id);
+        if let Some(process) = self.world.table.get_mut(&run.id).filter(|_| !known) {
+            process.grace = process.grace.min(run.spec.stop.grace());
+            process.spec = Arc::clone(&run.spec);
+        }
     }
 
     /// The next thing that is due: of the world, of the news, of the core's clock. `may_wait`: time may pass for it.

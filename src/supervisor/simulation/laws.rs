@@ -178,7 +178,13 @@ impl Sim {
         let process = self.process(run)?;
         if !process.main_lives() {
             // Told so late that the core did not know, or the sweep.
-            let keeps = process.spec.orphans == Orphans::Keep && self.core_knows_exit(run);
+            // One whose record was gone before its release was ordered is found again with the newest spec: that is all
+            // that is known of it then.
+            let instance = self.core.instance(&process.slot).and_then(crate::supervisor::Instance::run);
+            let believed = instance.map_or(process.spec.orphans, |run| run.spec.orphans);
+            let keeps = believed == Orphans::Keep
+                && process.spec.orphans == Orphans::Keep
+                && self.core_knows_exit(run);
             return demand(!keeps, Law::Contract, || format!("what {run} left is to be left alone"));
         }
         demand(process.stage == Stage::Runs, Law::Contract, || {
