@@ -101,6 +101,10 @@ impl Forester {
                 next = orders.try_recv().ok();
             }
             self.look();
+            // The second look is worth as much at once as later, and a restart waits for it.
+            if self.checked.values().any(|checked| checked.empty_looks == 1) {
+                self.look();
+            }
         }
     }
 
