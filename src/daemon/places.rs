@@ -104,7 +104,9 @@ impl Places {
     /// An orderly end: nothing is left but logs, state and the lock, which must never be unlinked.
     pub(super) fn clear(&self, environment: &BTreeMap<String, String>) {
         let base = folders::base(rustix::process::geteuid().is_root(), environment);
-        for link in self.links(&base) {
+        // All that lead here: the real path of a file that was swapped by a link is another one by now.
+        for entry in fs::read_dir(base.join("by-path")).into_iter().flatten().flatten() {
+            let link = entry.path();
             if fs::read_link(&link).is_ok_and(|target| target == self.folders.runtime_dir) {
                 let _ = fs::remove_file(&link);
             }
