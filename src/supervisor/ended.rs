@@ -1,6 +1,6 @@
 //! What follows the end of a run: nothing, a pause, giving up, or the next launch.
 
-use super::instance::{Turn, humane};
+use super::instance::Turn;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
 use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
@@ -174,5 +174,18 @@ impl Instance {
         if self.trial == Trial::Running {
             self.trial = Trial::Failed(why.to_owned());
         }
+    }
+}
+
+/// A span as people say it: two units at most.
+pub(super) fn humane(span: Duration) -> String {
+    let (seconds, millis) = (span.as_secs(), span.subsec_millis());
+    match seconds {
+        0 => format!("{millis}ms"),
+        1..=9 => format!("{seconds}.{}s", millis / 100),
+        10..=59 => format!("{seconds}s"),
+        60..=3599 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3600..=86_399 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }

@@ -12,7 +12,6 @@ use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, Stop
 use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// News of a live run; the core has already seen that it is not of a past one.
 #[derive(Debug, Clone)]
@@ -389,18 +388,5 @@ impl Run {
             Work::Busy => self.busy_since.or(Some(now)),
             Work::Idle => None,
         };
-    }
-}
-
-/// A span as people say it: two units at most.
-pub(super) fn humane(span: Duration) -> String {
-    let (seconds, millis) = (span.as_secs(), span.subsec_millis());
-    match seconds {
-        0 => format!("{millis}ms"),
-        1..=9 => format!("{seconds}.{}s", millis / 100),
-        10..=59 => format!("{seconds}s"),
-        60..=3599 => format!("{}m{}s", seconds / 60, seconds % 60),
-        3600..=86_399 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }

@@ -1,6 +1,7 @@
 //! The way down: the gate, the steps, KILL, and the sweep of what main left behind.
 
-use super::instance::{News, Turn, humane};
+use super::ended::humane;
+use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::Wish;
 use super::{Action, Fact, Instance, Phase, Replace, Run, StopStage};

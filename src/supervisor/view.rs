@@ -1,6 +1,6 @@
 //! The core's state as the picture that people get.
 
-use super::instance::humane;
+use super::ended::humane;
 use super::wish::{Wish, wanted_count};
 use super::{
     Desired, Instance, InstanceStatus, Phase, PhaseKind, ProgramStatus, Settled, Status, StopStage,
