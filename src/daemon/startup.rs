@@ -108,13 +108,7 @@ fn build(
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
     }
-    sender
-        .send(&Order::Ready)
-        .map_err(|error| StartError::new(format!("error: the keeper is gone: {error}")))?;
-    for report in std::mem::take(&mut inherited.later) {
-        inbox.send(Message::Keeper(report));
-    }
-    read_reports(link, inbox).map_err(thread_failed)?;
+    hear_keeper(link, &mut inherited, inbox)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %places.config.display(),
@@ -144,6 +138,17 @@ fn build(
         own_log,
         thrift: Thrift::default(),
     })
+}
+
+/// The keeper learns that this supervisor works; its news come in from now on.
+fn hear_keeper(link: Link, inherited: &mut Inheritance, inbox: Inbox) -> Result<(), StartError> {
+    link.sender()
+        .send(&Order::Ready)
+        .map_err(|error| StartError::new(format!("error: the keeper is gone: {error}")))?;
+    for report in std::mem::take(&mut inherited.later) {
+        inbox.send(Message::Keeper(report));
+    }
+    read_reports(link, inbox).map_err(thread_failed)
 }
 
 /// What the journal says of this start.
