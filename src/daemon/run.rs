@@ -112,6 +112,16 @@ impl Daemon {
         let now = clock::now();
         self.core.tick(now);
         self.reload.tick(now);
+        self.act();
+        self.world.records.compact_if_grown(&self.core);
+        if std::mem::take(&mut self.plans_are_stale) {
+            self.forget_old_plans();
+        }
+        self.waiters_due = self.waiters.look(&self.core, now);
+    }
+
+    /// What the core wants is done, until it wants nothing more.
+    fn act(&mut self) {
         loop {
             while let Some(action) = self.core.next_action() {
                 self.world.carry_out(action);
@@ -119,11 +129,6 @@ impl Daemon {
             let Some(event) = self.world.pending.pop_front() else { break };
             self.core.handle(clock::now(), event);
         }
-        self.world.records.compact_if_grown(&self.core);
-        if std::mem::take(&mut self.plans_are_stale) {
-            self.forget_old_plans();
-        }
-        self.waiters_due = self.waiters.look(&self.core, now);
     }
 
     /// One message. `Some`: the process ends at once with this code.
@@ -144,7 +149,11 @@ impl Daemon {
             }
             Message::ForeignExited { run, exit } => self.world.foreign_exited(run, exit),
             Message::Log(event) => self.log_says(event),
-            Message::Call(call) => self.answer(call),
+            Message::Call(call) => {
+                // An answer must not run ahead of what is done and written down.
+                self.act();
+                self.answer(call);
+            }
             Message::FileHint => self.reload.hint(clock::now()),
             Message::Loaded(outcome) => self.loaded(*outcome),
             Message::Signal(signal) => self.signalled(signal, None),
