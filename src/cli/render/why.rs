@@ -4,7 +4,7 @@ use super::entry::{Days, entry};
 use super::{phase_style, visible};
 use crate::cli::clock::Clock;
 use crate::control::wire::{WhyDto, WhyInstanceDto};
-use crate::journal::Kind;
+use crate::journal::{Entry, Kind};
 use anstyle::Style;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -66,13 +66,17 @@ fn causes(why: &WhyDto, clock: &Clock, out: &mut String) {
     for cause in &why.causes {
         // "starting" and "running" mostly have one reason: once is enough.
         let instance = cause.instance.as_deref().unwrap_or_default();
-        if cause.kind == Kind::Phase && reasons.insert(instance, &cause.text) == Some(&cause.text) {
+        let repeated =
+            cause.kind == Kind::Phase && reasons.insert(instance, &cause.text) == Some(&cause.text);
+        if repeated && cause.phase.as_deref() == Some("running") {
             continue;
         }
         if let Some(date) = days.turn(clock, &cause.at) {
             let _ = writeln!(out, "  {date}");
         }
-        let _ = writeln!(out, "  {}", entry(cause, clock, wide));
+        // A phase for the reason that was just told is named alone.
+        let alone = cause.phase.clone().filter(|_| repeated).map(|text| Entry { text, ..cause.clone() });
+        let _ = writeln!(out, "  {}", entry(alone.as_ref().unwrap_or(cause), clock, wide));
     }
 }
 
