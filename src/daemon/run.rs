@@ -126,8 +126,14 @@ impl Daemon {
             while let Some(action) = self.core.next_action() {
                 self.world.carry_out(action);
             }
-            let Some(event) = self.world.pending.pop_front() else { break };
-            self.core.handle(clock::now(), event);
+            self.world.conclude();
+            if self.world.pending.is_empty() {
+                break;
+            }
+            // All of them, so that what they lead to is written down in one piece.
+            for event in std::mem::take(&mut self.world.pending) {
+                self.core.handle(clock::now(), event);
+            }
         }
     }
 

@@ -95,6 +95,7 @@ fn build(
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
+        entries: Vec::new(),
         records,
         wishes,
         processes: BTreeMap::new(),

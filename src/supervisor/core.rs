@@ -4,21 +4,18 @@
 //! is recorded; the timer is set anew. Work is proportional to what the event is about, never to all programs;
 //! a new plan and a shutdown alone look at everything.
 
+use super::batch::Batch;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
 use super::shutdown::Shutdown;
 use super::storm::Storm;
 use super::takeover::Strays;
-use super::volley::signals_first;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
 use crate::model::{Generation, Moment, Plan, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-
-/// Room for so many actions is kept between two turns.
-const ROOM_KEPT: usize = 64;
 
 /// The decider. See the module's head.
 #[derive(Debug)]
@@ -35,7 +32,9 @@ pub struct Supervisor {
     /// Processes of the keeper's table that belong to no slot: they are ended and released.
     pub(super) strays: Strays,
     timers: BTreeSet<(Moment, Slot)>,
+    /// What the present turn wants.
     pub(super) out: VecDeque<Action>,
+    pub(super) batch: Batch,
     random: Random,
     storm: Storm,
     pub(super) table: TableState,
@@ -71,6 +70,7 @@ impl Supervisor {
             strays: Strays::default(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
+            batch: Batch::default(),
             random: Random::new(seed),
             storm: Storm::default(),
             table: TableState::Awaited(None),
@@ -128,14 +128,17 @@ impl Supervisor {
         self.finish_if_over();
     }
 
-    /// What to do next, in order. `None`: nothing until more news or the deadline.
+    /// What to do next, in order. `None`: nothing until more news or the deadline. What was wanted since the last `None` may come
+    /// in another order than it arose: see `batch`.
     pub fn next_action(&mut self) -> Option<Action> {
-        let action = self.out.pop_front();
-        // A plan of a thousand programs fills it once; that room is not kept for ever.
-        if action.is_none() && self.out.capacity() > ROOM_KEPT {
-            self.out.shrink_to(ROOM_KEPT);
+        if !self.out.is_empty() {
+            let ending = self.shutdown.is_some();
+            for action in std::mem::take(&mut self.out) {
+                self.batch.put(action, &self.runs, ending);
+            }
+            self.batch.end();
         }
-        action
+        self.batch.next()
     }
 
     /// When [`Supervisor::tick`] is due, if nothing else happens before.
@@ -315,11 +318,9 @@ impl Supervisor {
     pub(super) fn settle_slots(&mut self, now: Moment, slots: Vec<(i32, Slot)>) {
         let wants_run = |core: &Self, slot: &Slot| core.wish_of(slot).is_run();
         let (starts, stops): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(_, s)| wants_run(self, s));
-        let before = self.out.len();
         for (_, slot) in stops.iter().rev() {
             self.settle(now, slot);
         }
-        signals_first(&mut self.out, before);
         for (_, slot) in &starts {
             self.settle(now, slot);
         }

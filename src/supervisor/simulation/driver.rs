@@ -130,7 +130,8 @@ impl Sim {
 
     pub(super) fn drain(&mut self, cause: &Cause) -> Checked {
         for _ in 0..MOST_ACTIONS {
-            if !self.core.out.is_empty() && !self.calm && self.crash_strikes() {
+            let wants = !self.core.out.is_empty() || !self.core.batch.is_empty();
+            if wants && !self.calm && self.crash_strikes() {
                 return self.crash();
             }
             let Some(action) = self.core.next_action() else { return self.check_rest() };
