@@ -91,6 +91,9 @@ impl Daemon {
                     return code;
                 }
                 taken += 1;
+                if self.core.is_urgent() {
+                    self.act();
+                }
                 next = self.mailbox.try_next();
             }
             if let Some(message) = next
@@ -130,9 +133,12 @@ impl Daemon {
             if self.world.pending.is_empty() {
                 break;
             }
-            // All of them, so that what they lead to is written down in one piece.
-            for event in std::mem::take(&mut self.world.pending) {
+            // As many as can be, so that what they lead to is written down in one piece.
+            while let Some(event) = self.world.pending.pop_front() {
                 self.core.handle(clock::now(), event);
+                if self.core.is_urgent() {
+                    break;
+                }
             }
         }
     }

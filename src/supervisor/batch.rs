@@ -47,12 +47,13 @@ impl Batch {
                 self.late.push_back(action);
             }
             Action::Release { .. } => self.late.push_back(action),
-            // Questions: whenever they are asked, they change nothing.
-            Action::LookAtWork { .. } | Action::CheckTree { .. } => self.ready.push_back(action),
+            // A question about what has ended: whenever it is asked, it changes nothing.
+            Action::CheckTree { .. } => self.ready.push_back(action),
             Action::AskToStop { run, .. }
             | Action::RunStopCommand { run, .. }
             | Action::Signal { run, .. }
             | Action::Kill { run }
+            | Action::LookAtWork { run }
             | Action::ForgetWork { run }
             | Action::Respec { run, .. } => {
                 let held = |owner: Owner| self.recorded.contains(&owner) || self.belated.contains(&owner);

@@ -34,6 +34,8 @@ pub struct Supervisor {
     timers: BTreeSet<(Moment, Slot)>,
     /// What the present turn wants.
     pub(super) out: VecDeque<Action>,
+    /// So much of `out` was looked through for signals.
+    seen: usize,
     pub(super) batch: Batch,
     random: Random,
     storm: Storm,
@@ -70,6 +72,7 @@ impl Supervisor {
             strays: Strays::default(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
+            seen: 0,
             batch: Batch::default(),
             random: Random::new(seed),
             storm: Storm::default(),
@@ -132,6 +135,7 @@ impl Supervisor {
     /// in another order than it arose: see `batch`.
     pub fn next_action(&mut self) -> Option<Action> {
         if !self.out.is_empty() {
+            self.seen = 0;
             let ending = self.shutdown.is_some();
             for action in std::mem::take(&mut self.out) {
                 self.batch.put(action, &self.runs, ending);
@@ -139,6 +143,12 @@ impl Supervisor {
             self.batch.end();
         }
         self.batch.next()
+    }
+
+    /// Whether something waits to be done that more news could overtake: a signal that is meant for what runs now.
+    pub fn is_urgent(&mut self) -> bool {
+        let seen = std::mem::replace(&mut self.seen, self.out.len());
+        self.out.range(seen..).any(Action::is_urgent)
     }
 
     /// When [`Supervisor::tick`] is due, if nothing else happens before.

@@ -229,7 +229,15 @@ impl Sim {
             return Ok(true);
         }
         if let Some(event) = self.world.take_news(self.now, &mut self.dice) {
-            self.feed(event, &Cause::Other)?;
+            // The shell takes what has come before it acts.
+            let mut next = Some(event);
+            while let Some(event) = next {
+                self.say(|| format!("EVENT {}", brief(&event)));
+                self.core.handle(self.now, event);
+                let more = !self.core.is_urgent() && self.dice.percent(Kind::Time, 60);
+                next = more.then(|| self.world.take_news(self.now, &mut self.dice)).flatten();
+            }
+            self.drain(&Cause::Other)?;
             return Ok(true);
         }
         Ok(self.world.pass(self.now, &mut self.dice, &self.swarm))
