@@ -186,7 +186,8 @@ impl Instance {
         if matches!(self.trial, Trial::Failed(_)) {
             self.trial = Trial::None;
         }
-        let rests = matches!(self.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+        let rests =
+            matches!(self.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_));
         if rests && !change.restart.is_empty() {
             self.replace = Some(Replace::Edit(change.restart.join(", ")));
         }
