@@ -103,7 +103,9 @@ fn it_is_launched_with_what_the_file_says_then() {
             => launch a.1#1 as a: a
          plan at-once=1 a b:v2
          launched a.1
-            => launch b.1#1 as b: b-v2",
+            => launch b.1#1 as b: b-v2
+         show b
+            => b starting: started as the configuration says",
     );
 }
 
@@ -175,5 +177,33 @@ fn one_that_waits_to_replace_another_holds_its_siblings_up() {
          launched web.1
          wait 1s
             => ask web.2#1 SIGTERM",
+    );
+}
+
+#[test]
+fn an_edit_while_it_waits_is_a_new_beginning_and_keeps_its_place() {
+    tell(
+        "plan at-once=1 a web:limit=1:stay
+            => launch a.1#1 as a: a
+         launched a.1
+            => launch web.1#1 as web: web
+         failed web.1
+            => release web.1#1
+         restart a
+            => ask a.1#1 SIGTERM
+         exited a.1 TERM
+            => check a.1#1
+         empty a.1
+            => release a.1#1
+            => launch a.1#2 as a: a
+         wait 1s
+         plan at-once=1 a b web:limit=1:stay:v2
+         launched a.1
+            => launch web.1#2 as web: web-v2
+         failed web.1
+            => release web.1#2
+            => launch b.1#1 as b: b
+         show web
+            => web backoff: cannot execute /x: no such file; next start in 1.0s",
     );
 }

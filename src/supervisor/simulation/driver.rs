@@ -290,8 +290,9 @@ impl Sim {
             }
             let restart = change.is_none_or(|change| !change.restart.is_empty());
             self.watch.edited(name, restart);
-            let rests = |i: &Instance| match i.phase {
-                Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => true,
+            let rests = |i: &Instance| match &i.phase {
+                Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => true,
+                Phase::Waiting(ticket) => ticket.again,
                 Phase::Stopped
                 | Phase::Starting(_)
                 | Phase::Running(_)
