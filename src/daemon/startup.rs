@@ -3,6 +3,7 @@
 
 use super::adopt;
 use super::begin::{Beginning, begin};
+use super::budget;
 use super::inbox::{self, Inbox, Message, Purpose};
 use super::inheritance::{Inheritance, inherit, take_processes};
 use super::launcher::Launcher;
@@ -99,6 +100,7 @@ fn build(
         records,
         wishes,
         processes: BTreeMap::new(),
+        expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,
     };
@@ -117,6 +119,9 @@ fn build(
         cgroup = cgroups.is_some(),
         "the supervisor works"
     );
+    if let Some(warning) = budget::warning(&plan, limits::open_files()) {
+        tracing::warn!("{warning}");
+    }
     Ok(Daemon {
         core,
         world,

@@ -1,5 +1,6 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
+use super::budget::{Expected, Purpose};
 use super::launcher::{Launcher, Preparation};
 use super::notices;
 use super::processes::{Parent, Process};
@@ -28,6 +29,8 @@ pub(super) struct World {
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
+    /// Descriptors of launches that are under way.
+    pub(super) expected: Expected,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -97,6 +100,9 @@ impl World {
         let Launch { run, slot, label, spec, generation } = launch;
         let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
+            return self.launch_failed(run, failure);
+        }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
     }
 
@@ -109,6 +115,9 @@ impl World {
         let owner = Owner { helper_of: Some(served), ..main.owner.clone() };
         let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop) {
+            return self.launch_failed(run, failure);
+        }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: served, instead: Some(argv) });
     }
 
@@ -147,11 +156,13 @@ impl World {
         }
         if let Some(fds) = fds {
             process.attach(fds, &self.logger);
+            self.expected.files_only(run, &process.spec);
         }
         match stage {
             Stage::Forked => {}
             Stage::Execed => {
                 process.executed();
+                self.expected.remove(run);
                 if process.owner.helper_of.is_none() {
                     self.pending.push_back(Event::Launched { run, pid });
                 }
@@ -218,6 +229,7 @@ impl World {
     fn release(&mut self, run: RunId) {
         self.trees.forget(run);
         self.logger.detach(run);
+        self.expected.remove(run);
         let Some(process) = self.processes.remove(&run) else { return };
         if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.

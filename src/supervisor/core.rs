@@ -5,6 +5,7 @@
 //! a new plan and a shutdown alone look at everything.
 
 use super::batch::Batch;
+use super::flights::Flights;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
@@ -39,6 +40,7 @@ pub struct Supervisor {
     pub(super) batch: Batch,
     random: Random,
     storm: Storm,
+    pub(super) flights: Flights,
     pub(super) table: TableState,
 }
 
@@ -76,6 +78,7 @@ impl Supervisor {
             batch: Batch::default(),
             random: Random::new(seed),
             storm: Storm::default(),
+            flights: Flights::default(),
             table: TableState::Awaited(None),
         };
         if let Some((generation, plan)) = restored.plan {
@@ -91,6 +94,7 @@ impl Supervisor {
                 core.runs.insert(run.id, slot.clone());
             }
             core.rolling.insert(slot.program.clone());
+            core.flights.count(&slot, &instance);
             core.instances.entry(slot.program).or_default().insert(slot.index, Box::new(instance));
         }
         if let Some(record) = restored.shutdown {
@@ -115,6 +119,7 @@ impl Supervisor {
             Event::StopCommandDone { run, exit } => self.news(now, run, News::StopCommandDone(exit)),
             Event::Work { run, work } => self.news(now, run, News::Work(work)),
         }
+        self.call_waiting(now);
         self.finish_if_over();
     }
 
@@ -128,6 +133,7 @@ impl Supervisor {
             self.settle(now, &slot);
         }
         self.end_patience(now);
+        self.call_waiting(now);
         self.finish_if_over();
     }
 
@@ -229,6 +235,7 @@ impl Supervisor {
         let wish = self.wish_of(slot);
         let spec = self.plan.as_ref().and_then(|plan| plan.programs.get(&slot.program));
         let operator = self.overrides.get(&slot.program);
+        let most_flights = self.most_flights();
         let count = wanted_count(spec.map(AsRef::as_ref), operator);
         let single = wish.is_run() && count == 1;
         let Some(instance) = self.instances.get_mut(&slot.program).and_then(|all| all.get_mut(&slot.index))
@@ -247,6 +254,8 @@ impl Supervisor {
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,
+            flights: &mut self.flights,
+            most_flights,
             storm: &mut self.storm,
             runs: &mut self.runs,
             then: Vec::new(),
@@ -272,6 +281,8 @@ impl Supervisor {
         if let Some(at) = before.deadline() {
             self.timers.remove(&(at, slot.clone()));
         }
+        self.flights.forget(slot, before);
+        self.flights.count(slot, after);
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.count_draining(now, before.drains(), after.drains());
         }

@@ -14,6 +14,7 @@ mod diff;
 mod edit;
 mod ended;
 mod event;
+mod flights;
 mod instance;
 pub(crate) mod mutant;
 mod random;
@@ -37,7 +38,7 @@ pub use diff::{Change, Diff, Fate, compare, diff};
 pub use event::{Author, Event, Refused, Request, ScaleTo, TableEntry, TableStage, Target, Work};
 pub use record::{
     Instance, Override, Phase, Replace, Restored, Run, ScaleWish, ShutdownRecord, Started, StopStage,
-    StopWish, Trial,
+    StopWish, Ticket, Trial,
 };
 pub use status::{Desired, InstanceStatus, PhaseKind, ProgramStatus, Settled, Status};
 

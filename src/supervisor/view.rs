@@ -1,6 +1,7 @@
 //! The core's state as the picture that people get.
 
 use super::ended::humane;
+use super::flights::waits_text;
 use super::wish::{Wish, wanted_count};
 use super::{
     Desired, Instance, InstanceStatus, Phase, PhaseKind, ProgramStatus, Settled, Status, StopStage,
@@ -98,6 +99,7 @@ impl Supervisor {
                 Phase::Failed(at) => *at,
                 Phase::Stopped
                 | Phase::Completed
+                | Phase::Waiting(_)
                 | Phase::Starting(_)
                 | Phase::Running(_)
                 | Phase::Draining(..)
@@ -105,7 +107,10 @@ impl Supervisor {
                 | Phase::Killing(_) => None,
             },
             adopted: run.is_some_and(|run| run.adopted),
-            reason: instance.reason(now),
+            reason: match instance.phase {
+                Phase::Waiting(_) => waits_text(self.most_flights()),
+                _ => instance.reason(now),
+            },
             settled: self.settled(slot, instance, now),
         }
     }
@@ -114,9 +119,14 @@ impl Supervisor {
     fn settled(&self, slot: &Slot, instance: &Instance, now: Moment) -> Settled {
         let wish = self.wish_of(slot);
         match (&instance.phase, &wish) {
-            (Phase::Starting(_) | Phase::Draining(..) | Phase::Stopping(..) | Phase::Killing(_), _) => {
-                Settled::Moving
-            }
+            (
+                Phase::Waiting(_)
+                | Phase::Starting(_)
+                | Phase::Draining(..)
+                | Phase::Stopping(..)
+                | Phase::Killing(_),
+                _,
+            ) => Settled::Moving,
             (Phase::Running(_), Wish::Stop(_)) => Settled::Moving,
             (Phase::Running(run), Wish::Run) => match (&instance.replace, run.started_at) {
                 (Some(_), _) if self.replacing_has_stopped(&slot.program) => Settled::Bad,
@@ -158,6 +168,7 @@ impl Instance {
             | Phase::Stopped
             | Phase::Completed
             | Phase::Failed(None)
+            | Phase::Waiting(_)
             | Phase::Starting(_)
             | Phase::Running(_) => self.why.clone(),
         }
