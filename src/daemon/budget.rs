@@ -1,7 +1,7 @@
 //! How many descriptors the plan needs, held against what we may have. Said before it hurts: at the limit a launch
 //! fails, and programs that run are not touched.
 
-use crate::model::{Plan, StderrSink};
+use crate::model::{LaunchFailure, LaunchStage, Plan, StderrSink};
 
 /// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger, API connections.
 const OWN: u64 = 64 + 64;
@@ -18,6 +18,33 @@ pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     })
 }
 
+/// Of the descriptors so many are the supervisor's own, however few there are: requests, logs that are opened anew, a
+/// file that is read.
+const RESERVE: u64 = 32;
+/// A pidfd, two pipes and two files.
+const MOST_OF_ONE: u64 = 5;
+
+/// Whether one more program would take what the supervisor needs to be spoken to. `lowest_free`: the number that the
+/// next descriptor gets; `None` where there is none. `under_way`: launches whose descriptors have not come yet.
+pub(super) fn is_exhausted(limit: Option<u64>, lowest_free: Option<u64>, under_way: u64) -> bool {
+    let Some(limit) = limit else { return false };
+    let room = limit.saturating_sub(RESERVE.min(limit / 4));
+    lowest_free.is_none_or(|lowest| lowest + (under_way + 1) * MOST_OF_ONE > room)
+}
+
+/// The cause of a launch that is refused for that.
+pub(super) fn exhausted(limit: Option<u64>) -> LaunchFailure {
+    let limit = limit.map_or_else(String::new, |limit| format!(" {limit}"));
+    LaunchFailure {
+        stage: LaunchStage::Prepare,
+        errno: libc::EMFILE,
+        message: format!(
+            "cannot prepare the launch: sppm may have{limit} open files, and needs the last of them for itself; raise that \
+             with `ulimit -n` or LimitNOFILE= of systemd, and start sppm again"
+        ),
+    }
+}
+
 /// Per instance a pidfd, a pipe for each stream, and a file for each (shared files are counted as if they were not).
 fn need(plan: &Plan) -> u64 {
     let of_program = |streams: u64, count: u32| (1 + 2 * streams) * u64::from(count);
@@ -29,4 +56,19 @@ fn need(plan: &Plan) -> u64 {
         of_program(streams, program.instances.count())
     });
     OWN + programs.sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn launches_end_before_the_descriptors_do() {
+        let is_exhausted = |free, under_way| super::is_exhausted(Some(1024), Some(free), under_way);
+        assert!(!is_exhausted(40, 0));
+        // 992 are to be given away, five to each.
+        assert!(!is_exhausted(987, 0) && is_exhausted(988, 0));
+        assert!(!is_exhausted(487, 100) && is_exhausted(488, 100));
+        assert!(super::is_exhausted(Some(1024), None, 0));
+        assert!(!super::is_exhausted(None, Some(1_000_000), 9));
+        assert!(!super::is_exhausted(Some(60), Some(40), 0), "a quarter is kept at most");
+    }
 }

@@ -1,14 +1,18 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
+use super::budget;
+use super::killer::Killers;
 use super::launcher::{Launcher, Preparation};
 use super::notices;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
+use super::words::telling_line;
 use crate::journal::Journal;
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
+use crate::linux::fds;
 use crate::linux::signals::signal_group;
 use crate::logs::Logger;
 use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
@@ -22,9 +26,12 @@ pub(super) struct World {
     pub(super) trees: Trees,
     pub(super) logger: Logger,
     pub(super) journal: Journal,
+    pub(super) killers: Killers,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
+    /// How many descriptors this process may have.
+    pub(super) open_files: Option<u64>,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -64,8 +71,9 @@ impl World {
             }
             Action::Release { run } => self.release(run),
             Action::Note(notice) => {
-                notices::log(&notice);
-                self.journal.add(notices::entry(&notice));
+                let killer = self.killers.judge(&notice.fact);
+                notices::log(&notice, killer);
+                self.journal.add(notices::entry(&notice, killer));
             }
             Action::Finish { code } => self.finished = Some(code),
         }
@@ -92,17 +100,33 @@ impl World {
 
     /// The launcher is done with a run.
     pub(super) fn prepared(&mut self, run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure>) {
-        let Some(process) = self.processes.get_mut(&run) else { return };
+        let Some(process) = self.processes.get(&run) else { return };
         let order = match result {
+            Ok(_) if process.owner.helper_of.is_none() && self.is_exhausted() => {
+                return self.launch_failed(run, budget::exhausted(self.open_files));
+            }
             Ok(order) => order,
             Err(failure) => return self.launch_failed(run, failure),
         };
+        let Some(process) = self.processes.get_mut(&run) else { return };
         let cgroup = Owner::decode(&order.tag).and_then(|owner| owner.cgroup);
         process.ordered(&order, cgroup);
         if let Err(error) = self.keeper.send(&Order::Launch(order)) {
             let stage = crate::model::LaunchStage::Prepare;
             let failure = process.failure(stage, error.raw_os_error().unwrap_or(0), None);
             self.launch_failed(run, failure);
+        }
+    }
+
+    /// Whether there are no descriptors left for one more program. Who waits for its own is only counted where that may
+    /// matter.
+    fn is_exhausted(&self) -> bool {
+        let free = fds::lowest_free();
+        let exhausted = |under_way| budget::is_exhausted(self.open_files, free, under_way);
+        let all = u64::try_from(self.processes.len()).unwrap_or(u64::MAX / 8);
+        exhausted(all) && {
+            let under_way = self.processes.values().filter(|process| process.is_ordered()).count();
+            exhausted(u64::try_from(under_way).unwrap_or(0))
         }
     }
 
@@ -147,7 +171,7 @@ impl World {
     }
 
     /// The output of a run that ended is in its log: now its end is news.
-    pub(super) fn drained(&mut self, run: RunId) {
+    pub(super) fn drained(&mut self, run: RunId, last: &[u8]) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let Some(exit) = process.ended.take() else { return };
         match process.owner.helper_of {
@@ -155,7 +179,10 @@ impl World {
                 self.release(run);
                 self.pending.push_back(Event::StopCommandDone { run: served, exit: Some(exit) });
             }
-            None => self.pending.push_back(Event::Exited { run, exit }),
+            None => {
+                let words = telling_line(last);
+                self.pending.push_back(Event::Exited { run, exit, words });
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 static TAKEN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -26,6 +26,13 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open (just seen), and nobody else in this process owns it: it came over exec, and is
     // given out once.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The number that the next descriptor of this process gets: the lowest one that is free (open(2)). `None`: there is
+/// none left.
+pub fn lowest_free() -> Option<u64> {
+    let probe = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).ok()?;
+    u64::try_from(probe.as_raw_fd()).ok()
 }
 
 #[cfg(test)]

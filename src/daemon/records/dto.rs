@@ -43,6 +43,8 @@ pub(super) struct InstanceDto {
     hurry: bool,
     #[serde(default)]
     queued: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overdue: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +72,12 @@ struct RunDto {
     exit: Option<(ExitDto, u64)>,
     asked: bool,
     busy_since: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overdue: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -156,6 +164,7 @@ impl InstanceDto {
             },
             hurry: parts.hurry,
             queued: parts.queued,
+            overdue: parts.overdue,
         }
     }
 
@@ -182,6 +191,7 @@ impl InstanceDto {
             },
             hurry: self.hurry,
             queued: self.queued,
+            overdue: self.overdue,
         })
     }
 
@@ -278,6 +288,9 @@ impl RunDto {
             exit: run.exit.map(|(exit, at)| (ExitDto::of(exit), at.as_nanos())),
             asked: run.asked,
             busy_since: run.busy_since.map(Moment::as_nanos),
+            words: run.words.clone(),
+            sent: run.sent.map(Signal::number),
+            overdue: run.overdue.clone(),
         }
     }
 
@@ -294,6 +307,9 @@ impl RunDto {
             exit: self.exit.map(|(exit, at)| (exit.restore(), Moment::from_nanos(at))),
             asked: self.asked,
             busy_since: self.busy_since.map(Moment::from_nanos),
+            words: self.words,
+            sent: self.sent.and_then(Signal::from_number),
+            overdue: self.overdue,
         })
     }
 }
