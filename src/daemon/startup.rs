@@ -141,7 +141,7 @@ fn build(
         server: Some(server),
         cgroups,
         own_log,
-        thrift: Thrift::default(),
+        thrift: Thrift::begun(clock::now()),
     })
 }
 

@@ -14,6 +14,7 @@ use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
 use crate::linux::fds;
 use crate::linux::signals::signal_group;
+use crate::linux::tree::Root;
 use crate::logs::Logger;
 use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
@@ -57,10 +58,7 @@ impl World {
                     self.trees.kill(process.root());
                 }
             }
-            Action::CheckTree { run } => match self.processes.get(&run) {
-                Some(process) => self.trees.check(process.root()),
-                None => self.pending.push_back(Event::TreeEmpty { run }),
-            },
+            Action::CheckTree { run } => self.check_tree(run),
             // No program can say that it is busy yet, so whoever is asked is idle.
             Action::LookAtWork { run } => self.pending.push_back(Event::Work { run, work: Work::Idle }),
             Action::ForgetWork { .. } => {}
@@ -76,6 +74,16 @@ impl World {
                 self.journal.add(notices::entry(&notice, killer));
             }
             Action::Finish { code } => self.finished = Some(code),
+        }
+    }
+
+    /// Most programs leave nothing behind, and a cgroup says so at once: one read of a file that the kernel makes up.
+    fn check_tree(&mut self, run: RunId) {
+        let root = self.processes.get(&run).map(Process::root);
+        let lives = |root: &Root| !root.cgroup.as_deref().is_some_and(cgroup::is_empty);
+        match root.filter(lives) {
+            Some(root) => self.trees.check(root),
+            None => self.pending.push_back(Event::TreeEmpty { run }),
         }
     }
 

@@ -116,7 +116,7 @@ impl Keeper {
             strangers: Strangers::default(),
             soft_open_files,
             ending: None,
-            thrift: Thrift::default(),
+            thrift: Thrift::begun(clock::now()),
         })
     }
 

@@ -10,18 +10,23 @@ use super::random::Random;
 use super::shutdown::Shutdown;
 use super::storm::Storm;
 use super::takeover::Strays;
+use super::volley::signals_first;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
 use crate::model::{Generation, Moment, Plan, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+/// Room for so many actions is kept between two turns.
+const ROOM_KEPT: usize = 64;
+
 /// The decider. See the module's head.
 #[derive(Debug)]
 pub struct Supervisor {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) generation: Generation,
-    pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Instance>>,
+    /// Boxed: a node of a tree has room for eleven, and most programs have one instance.
+    pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Box<Instance>>>,
     pub(super) overrides: BTreeMap<ProgramName, Override>,
     pub(super) shutdown: Option<Shutdown>,
     /// Programs of which some instance waits to be replaced or is on trial.
@@ -83,7 +88,7 @@ impl Supervisor {
                 core.runs.insert(run.id, slot.clone());
             }
             core.rolling.insert(slot.program.clone());
-            core.instances.entry(slot.program).or_default().insert(slot.index, instance);
+            core.instances.entry(slot.program).or_default().insert(slot.index, Box::new(instance));
         }
         if let Some(record) = restored.shutdown {
             core.begin_shutdown(now, record);
@@ -125,7 +130,12 @@ impl Supervisor {
 
     /// What to do next, in order. `None`: nothing until more news or the deadline.
     pub fn next_action(&mut self) -> Option<Action> {
-        self.out.pop_front()
+        let action = self.out.pop_front();
+        // A plan of a thousand programs fills it once; that room is not kept for ever.
+        if action.is_none() && self.out.capacity() > ROOM_KEPT {
+            self.out.shrink_to(ROOM_KEPT);
+        }
+        action
     }
 
     /// When [`Supervisor::tick`] is due, if nothing else happens before.
@@ -143,7 +153,7 @@ impl Supervisor {
     /// Every slot with its state, for records that are written anew.
     pub fn instances(&self) -> impl Iterator<Item = (Slot, &Instance)> {
         self.instances.iter().flat_map(|(name, instances)| {
-            instances.iter().map(|(index, instance)| (Slot::new(name.clone(), *index), instance))
+            instances.iter().map(|(index, instance)| (Slot::new(name.clone(), *index), instance.as_ref()))
         })
     }
 
@@ -164,7 +174,7 @@ impl Supervisor {
 
     /// One instance.
     pub fn instance(&self, slot: &Slot) -> Option<&Instance> {
-        self.instances.get(&slot.program)?.get(&slot.index)
+        self.instances.get(&slot.program)?.get(&slot.index).map(Box::as_ref)
     }
 
     pub(super) fn spec(&self, name: &ProgramName) -> Option<&Arc<Program>> {
@@ -212,7 +222,7 @@ impl Supervisor {
         else {
             return;
         };
-        let before = instance.clone();
+        let before = Instance::clone(instance);
         let mut turn = Turn {
             now,
             slot,
@@ -231,7 +241,7 @@ impl Supervisor {
         };
         change(instance, &mut turn);
         let Turn { then, give_up, .. } = turn;
-        let after = instance.clone();
+        let after = Instance::clone(instance);
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
@@ -305,9 +315,11 @@ impl Supervisor {
     pub(super) fn settle_slots(&mut self, now: Moment, slots: Vec<(i32, Slot)>) {
         let wants_run = |core: &Self, slot: &Slot| core.wish_of(slot).is_run();
         let (starts, stops): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(_, s)| wants_run(self, s));
+        let before = self.out.len();
         for (_, slot) in stops.iter().rev() {
             self.settle(now, slot);
         }
+        signals_first(&mut self.out, before);
         for (_, slot) in &starts {
             self.settle(now, slot);
         }

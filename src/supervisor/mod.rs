@@ -28,6 +28,7 @@ mod stop;
 mod storm;
 mod takeover;
 mod view;
+mod volley;
 mod wish;
 
 pub use action::{Action, EndCause, Fact, Launch, Notice};

@@ -322,7 +322,7 @@ impl Sim {
         let restored =
             self.ledger.instances.iter().map(|(slot, instance)| (&slot.program, slot.index, instance));
         let known = self.core.instances.iter();
-        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, i)));
+        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, &**i)));
         demand(restored.eq(known), Law::Handoff, || {
             let core: Vec<_> = self.core.instances().collect();
             format!("records and core differ:\n{:?}\n{core:?}", self.ledger.instances)
