@@ -1,5 +1,6 @@
 //! The entries of the journal that explain a program. Pure: in come entries, out go those that are told.
 
+use super::notices::AS_ASKED;
 use crate::control::wire::LeftOutDto;
 use crate::journal::{Entry, Kind};
 
@@ -22,10 +23,9 @@ pub(super) fn told(entries: &[Entry], program: &str) -> Told {
     let last = entries
         .iter()
         .filter(|entry| entry.seq >= first.seq && (is_general(entry) || entry.program == first.program));
-    let acts = |entry: &&Entry| matches!(entry.kind, Kind::Request | Kind::ConfigChanged);
-    let head = match own[from..].iter().any(|entry| acts(entry)) {
+    let head = match own[from..].iter().any(|entry| is_act(entry)) {
         true => Vec::new(),
-        false => origin(&own[..from], acts),
+        false => origin(&own[..from]),
     };
     let left_out = head.last().and_then(|known| {
         let gap = own[..from].iter().filter(|entry| entry.seq > known.seq);
@@ -40,15 +40,23 @@ pub(super) fn told(entries: &[Entry], program: &str) -> Told {
 }
 
 /// What somebody did last, and the first failure after it.
-fn origin<'a>(before: &[&'a Entry], acts: impl Fn(&&Entry) -> bool) -> Vec<&'a Entry> {
-    let act = before.iter().rposition(|entry| acts(entry));
+fn origin<'a>(before: &[&'a Entry]) -> Vec<&'a Entry> {
+    let act = before.iter().rposition(|entry| is_act(entry));
     let after = &before[act.map_or(0, |at| at + 1)..];
     let failure = after.iter().find(|entry| is_failure(entry));
     act.map(|at| before[at]).into_iter().chain(failure.copied()).collect()
 }
 
+/// Somebody did something.
+fn is_act(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::Request | Kind::ConfigChanged)
+}
+
 fn is_failure(entry: &Entry) -> bool {
-    matches!(entry.kind, Kind::Exited | Kind::LaunchFailed)
+    match entry.kind {
+        Kind::Exited => !entry.text.ends_with(AS_ASKED),
+        kind => kind == Kind::LaunchFailed,
+    }
 }
 
 fn is_general(entry: &Entry) -> bool {

@@ -6,10 +6,14 @@ use crate::journal::{Entry, Kind};
 use crate::model::{Exit, Signal};
 use crate::supervisor::{EndCause, Fact, Notice, PhaseKind};
 
+/// How an end that was asked for is told.
+pub(super) const AS_ASKED: &str = "as asked";
+
 /// How an end by a stranger's signal is told.
 pub(super) const NOT_OURS: &str = "which sppm did not send";
 /// The same, where it was not the kernel for want of memory.
-pub(super) const NOT_THE_KERNEL: &str = "another process; the kernel has killed nothing for want of memory";
+pub(super) const NOT_THE_KERNEL: &str =
+    "another process, or a limit of CPU time; the kernel has killed nothing for want of memory";
 
 /// Writes one notice down.
 pub(super) fn log(notice: &Notice, killer: Killer) {
@@ -94,7 +98,7 @@ pub(super) fn entry(notice: &Notice, killer: Killer) -> Entry {
 /// How a main process ended, and what that means.
 fn exit_text(exit: Exit, cause: EndCause, killer: Killer) -> String {
     match (exit, cause) {
-        (exit, EndCause::Asked) => format!("{exit}, as asked"),
+        (exit, EndCause::Asked) => format!("{exit}, {AS_ASKED}"),
         (exit, EndCause::Killed) => format!("{exit}, which sppm sent"),
         (exit, EndCause::Signalled) => format!("{exit}, which `sppm signal` sent"),
         (Exit::Code(code), EndCause::Own) => match code_meaning(code) {

@@ -14,7 +14,7 @@ use crate::control::wire::{WhyDto, WhyInstanceDto};
 use crate::journal::{Entry, Kind, Offer, Query};
 use crate::linux::clock;
 use crate::logs::tail;
-use crate::model::{Program, ProgramName, Slot};
+use crate::model::{InstanceLabel, Program, ProgramName, Slot};
 use crate::supervisor::{InstanceStatus, PhaseKind};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ struct Subject {
     picture: WhyInstanceDto,
     logs: Vec<PathBuf>,
     look: findings::Subject,
+    /// What it is called in the journal: with the key `instances` and without, in the course of edits.
+    names: Vec<String>,
     phase: PhaseKind,
     place: String,
     overdue: bool,
@@ -144,6 +146,7 @@ impl Daemon {
                 open_files: spec.and_then(|spec| findings::open_files_of(&spec.limits)),
                 asked_with: spec.and_then(|spec| spec.stop.first_signal()).filter(|_| stops),
             },
+            names: [true, false].map(|numbered| InstanceLabel::of(&one.slot, numbered).to_string()).to_vec(),
             picture,
             logs: spec.map(|spec| logs_of(spec, one)).unwrap_or_default(),
             phase: one.phase,
@@ -182,7 +185,7 @@ impl Subject {
             }
         }
         let found = findings::of(&self.look, &self.picture.last_lines);
-        let about = |entry: &&Entry| entry.instance.as_deref() == Some(self.picture.id.as_str());
+        let about = |entry: &&Entry| entry.instance.as_ref().is_some_and(|name| self.names.contains(name));
         let mut ends = causes.iter().rev().filter(about);
         let case = Case {
             program,

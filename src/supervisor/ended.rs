@@ -46,7 +46,7 @@ impl Instance {
         let lasted = at.since(run.started_at.unwrap_or(at));
         let after = humane(lasted);
         let how = run.how_it_ended(exit);
-        let saying = run.saying();
+        let saying = run.saying(exit);
         if lasted >= policy.min_uptime {
             self.calm_down();
             self.passes_trial();
@@ -210,9 +210,13 @@ impl Run {
         }
     }
 
-    /// `, saying "…"`: its last words, where it had any.
-    fn saying(&self) -> String {
-        self.words.as_ref().map_or_else(String::new, |words| format!(", saying \"{words}\""))
+    /// `, saying "…"`: its last words, where it had any and knew that they would be.
+    fn saying(&self, exit: Exit) -> String {
+        match (exit, &self.words) {
+            (Exit::Signal { signal, .. }, _) if !signal.is_fault() => String::new(),
+            (_, Some(words)) => format!(", saying \"{words}\""),
+            (_, None) => String::new(),
+        }
     }
 }
 

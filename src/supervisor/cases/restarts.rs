@@ -57,7 +57,7 @@ fn an_end_is_told_with_its_last_words_and_with_whoever_caused_it() {
             => launch web.1#2 as web: web
          launched web.1
          wait 5s
-         exited web.1 KILL
+         exited web.1 KILL page-12
             => check web.1#2
          empty web.1
             => release web.1#2
