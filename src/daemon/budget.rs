@@ -106,8 +106,8 @@ impl Expected {
 
 fn full(limit: u64) -> LaunchFailure {
     let message = format!(
-        "cannot prepare the launch: with it sppm would be at its limit of {limit} open files (ulimit -n; LimitNOFILE= of \
-         systemd)"
+        "cannot prepare the launch: sppm may have {limit} open files, and needs the last of them for itself; raise that \
+         with `ulimit -n` or LimitNOFILE= of systemd, and start sppm again"
     );
     LaunchFailure { stage: LaunchStage::Prepare, errno: libc::EMFILE, message }
 }

@@ -10,6 +10,7 @@ mod follow;
 mod line;
 mod logfile;
 mod pump;
+mod recent;
 mod rotate;
 mod settings;
 mod sink;
@@ -19,6 +20,7 @@ pub mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use recent::KEPT;
 pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
 
 use crate::model::{InstanceLabel, LogStream, RunId};

@@ -6,6 +6,7 @@
 mod access;
 mod feed;
 mod routes;
+mod who;
 
 pub use access::Access;
 

@@ -2,6 +2,7 @@
 //! here: an answer that the supervisor did not give.
 
 use super::access::Admission;
+use super::who::who;
 use super::{Door, feed};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
 use crate::control::wire::{ErrorDto, ErrorKind, ScaleTo};
@@ -101,7 +102,8 @@ impl Shared {
     /// Hands a request to the supervisor and waits for what it says.
     async fn call(&self, peer: Peer, request: ApiRequest) -> Result<Sent, Response> {
         let (reply, answer) = Reply::channel();
-        if (self.door)(Call { peer, request, reply }).is_err() {
+        let who = who(peer, &request).await;
+        if (self.door)(Call { who, request, reply }).is_err() {
             let error = ErrorDto::new(ErrorKind::Busy, "the supervisor has too many requests waiting");
             return Err(failure(error.with_help("ask again in a moment")));
         }
