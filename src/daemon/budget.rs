@@ -1,15 +1,16 @@
 //! How many descriptors the plan needs, held against what we may have. Said before it hurts: at the limit a launch
 //! fails, and programs that run are not touched.
 
+use crate::control::server::connections;
 use crate::model::{Plan, StderrSink};
 
-/// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger, API connections.
-const OWN: u64 = 64 + 64;
+/// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger. API connections come on top.
+const OWN: u64 = 64;
 
 /// What people must know, if the plan needs more than `limit` descriptors (RLIMIT_NOFILE; `None` = no limit).
 pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     let limit = limit?;
-    let need = need(plan);
+    let need = OWN + connections(Some(limit)) as u64 + need(plan);
     (need > limit).then(|| {
         format!(
             "the programs need about {need} open files and the limit is {limit}: the last ones will fail to start; \
@@ -28,5 +29,5 @@ fn need(plan: &Plan) -> u64 {
         };
         of_program(streams, program.instances.count())
     });
-    OWN + programs.sum::<u64>()
+    programs.sum()
 }
