@@ -31,6 +31,10 @@ use std::time::Duration;
 /// So many messages are taken before the core acts, so that a flood of one kind does not starve its deadlines.
 const BATCH: usize = 512;
 
+/// Requests are answered for so long between two looks at everything else; at least one is. However many ask, a program
+/// that dies waits no longer than this for each step of its restart, and for one answer.
+const FOR_REQUESTS: Duration = Duration::from_millis(2);
+
 /// Everything that the decision thread owns.
 pub(super) struct Daemon {
     pub(super) core: Supervisor,
@@ -102,6 +106,7 @@ impl Daemon {
                 return code;
             }
             self.settle_down();
+            taken += self.answer_some();
             self.thrift.worked(clock::now(), taken);
             self.thrift.tick(clock::now());
             if let Some(code) = self.world.finished {
@@ -121,6 +126,26 @@ impl Daemon {
             self.forget_old_plans();
         }
         self.waiters_due = self.waiters.look(&self.core, now);
+    }
+
+    /// Answers requests, for a moment. An answer must not run ahead of what is done and written down.
+    fn answer_some(&mut self) -> usize {
+        let until = clock::now() + FOR_REQUESTS;
+        let mut answered = 0;
+        while let Some(call) = self.mailbox.call() {
+            if !(call.request.only_asks() && call.reply.is_gone()) {
+                self.act();
+                self.answer(call);
+            }
+            answered += 1;
+            if clock::now() >= until {
+                break;
+            }
+        }
+        if answered > 0 {
+            self.settle_down();
+        }
+        answered
     }
 
     /// What the core wants is done, until it wants nothing more.
@@ -161,11 +186,6 @@ impl Daemon {
             }
             Message::ForeignExited { run, exit } => self.world.foreign_exited(run, exit),
             Message::Log(event) => self.log_says(event),
-            Message::Call(call) => {
-                // An answer must not run ahead of what is done and written down.
-                self.act();
-                self.answer(call);
-            }
             Message::FileHint => self.reload.hint(clock::now()),
             Message::Loaded(outcome) => self.loaded(*outcome),
             Message::Signal(signal) => self.signalled(signal, None),
