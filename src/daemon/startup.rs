@@ -116,16 +116,7 @@ fn build(
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
     }
     hear_keeper(link, &mut inherited, inbox)?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        config = %places.config.display(),
-        keeper = keeper_pid,
-        cgroup = cgroups.is_some(),
-        "the supervisor works"
-    );
-    if let Some(warning) = budget::warning(&plan, limits::open_files()) {
-        tracing::warn!("{warning}");
-    }
+    log_the_start(&places, &plan, keeper_pid, cgroups.is_some());
     Ok(Daemon {
         core,
         world,
@@ -159,6 +150,14 @@ fn hear_keeper(link: Link, inherited: &mut Inheritance, inbox: Inbox) -> Result<
         inbox.send(Message::Keeper(report));
     }
     read_reports(link, inbox).map_err(thread_failed)
+}
+
+fn log_the_start(places: &Places, plan: &Plan, keeper: u32, cgroup: bool) {
+    let (version, config) = (env!("CARGO_PKG_VERSION"), places.config.display());
+    tracing::info!(version, %config, keeper, cgroup, "the supervisor works");
+    if let Some(warning) = budget::warning(plan, limits::open_files()) {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// What the journal says of this start.
