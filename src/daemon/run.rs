@@ -91,6 +91,9 @@ impl Daemon {
                     return code;
                 }
                 taken += 1;
+                if self.core.is_urgent() {
+                    self.act();
+                }
                 next = self.mailbox.try_next();
             }
             if let Some(message) = next
@@ -126,8 +129,17 @@ impl Daemon {
             while let Some(action) = self.core.next_action() {
                 self.world.carry_out(action);
             }
-            let Some(event) = self.world.pending.pop_front() else { break };
-            self.core.handle(clock::now(), event);
+            self.world.conclude();
+            if self.world.pending.is_empty() {
+                break;
+            }
+            // As many as can be, so that what they lead to is written down in one piece.
+            while let Some(event) = self.world.pending.pop_front() {
+                self.core.handle(clock::now(), event);
+                if self.core.is_urgent() {
+                    break;
+                }
+            }
         }
     }
 

@@ -96,6 +96,7 @@ fn build(
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
+        entries: Vec::new(),
         records,
         wishes,
         processes: BTreeMap::new(),
@@ -141,7 +142,7 @@ fn build(
         server: Some(server),
         cgroups,
         own_log,
-        thrift: Thrift::default(),
+        thrift: Thrift::begun(clock::now()),
     })
 }
 

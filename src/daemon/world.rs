@@ -7,10 +7,11 @@ use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
 use crate::linux::signals::signal_group;
+use crate::linux::tree::Root;
 use crate::logs::Logger;
 use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
@@ -23,6 +24,8 @@ pub(super) struct World {
     pub(super) trees: Trees,
     pub(super) logger: Logger,
     pub(super) journal: Journal,
+    /// For the journal, which is woken once for all of them.
+    pub(super) entries: Vec<Entry>,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
@@ -36,6 +39,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
+        // Records that come one after the other are one write; whatever else comes finds them on disk.
+        if !matches!(action, Action::Record { .. } | Action::Note(_)) {
+            self.records.flush();
+        }
         match action {
             Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
             Action::RecordShutdown(record) => self.records.shutdown(&record),
@@ -53,10 +60,7 @@ impl World {
                     self.trees.kill(process.root());
                 }
             }
-            Action::CheckTree { run } => match self.processes.get(&run) {
-                Some(process) => self.trees.check(process.root()),
-                None => self.pending.push_back(Event::TreeEmpty { run }),
-            },
+            Action::CheckTree { run } => self.check_tree(run),
             // No program can say that it is busy yet, so whoever is asked is idle.
             Action::LookAtWork { run } => self.pending.push_back(Event::Work { run, work: Work::Idle }),
             Action::ForgetWork { .. } => {}
@@ -68,9 +72,27 @@ impl World {
             Action::Release { run } => self.release(run),
             Action::Note(notice) => {
                 notices::log(&notice);
-                self.journal.add(notices::entry(&notice));
+                self.entries.push(notices::entry(&notice));
             }
             Action::Finish { code } => self.finished = Some(code),
+        }
+    }
+
+    /// Everything that was wanted together is done: it is written down, and the journal is told.
+    pub(super) fn conclude(&mut self) {
+        self.records.flush();
+        if !self.entries.is_empty() {
+            self.journal.add_all(std::mem::take(&mut self.entries));
+        }
+    }
+
+    /// Most programs leave nothing behind, and a cgroup says so at once: one read of a file that the kernel makes up.
+    fn check_tree(&mut self, run: RunId) {
+        let root = self.processes.get(&run).map(Process::root);
+        let lives = |root: &Root| !root.cgroup.as_deref().is_some_and(cgroup::is_empty);
+        match root.filter(lives) {
+            Some(root) => self.trees.check(root),
+            None => self.pending.push_back(Event::TreeEmpty { run }),
         }
     }
 
@@ -179,7 +201,7 @@ impl World {
     }
 
     /// The signal, then CONT: a stopped process cannot act on it otherwise.
-    fn ask_to_stop(&self, run: RunId, signal: Signal, scope: StopScope) {
+    fn ask_to_stop(&mut self, run: RunId, signal: Signal, scope: StopScope) {
         let Some(process) = self.processes.get(&run) else { return };
         let sent = match scope {
             StopScope::Main => process.signal(signal).and_then(|_| process.signal(Signal::CONT)).map(|_| ()),

@@ -113,7 +113,7 @@ impl Keeper {
             strangers: Strangers::default(),
             soft_open_files,
             ending: None,
-            thrift: Thrift::default(),
+            thrift: Thrift::begun(clock::now()),
         })
     }
 

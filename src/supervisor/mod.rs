@@ -6,6 +6,7 @@
 //! Never add here: I/O, clocks, threads, serde, hash maps, randomness that is not seeded by the caller.
 
 mod action;
+mod batch;
 #[cfg(test)]
 mod cases;
 mod core;

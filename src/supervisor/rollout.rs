@@ -24,7 +24,7 @@ impl Supervisor {
             return;
         }
         let instances = self.instances.get(program);
-        let rolls = |i: &Instance| i.replace.is_some() || i.trial == Trial::Running;
+        let rolls = |i: &Box<Instance>| i.replace.is_some() || i.trial == Trial::Running;
         let Some(instances) = instances.filter(|all| all.values().any(rolls)) else {
             self.rolling.remove(program);
             return;
@@ -61,14 +61,14 @@ impl Supervisor {
 }
 
 /// Who goes, who waits. At most one instance is in motion, so far as that is still in our hands.
-fn next_steps(instances: &BTreeMap<u32, Instance>) -> Vec<(u32, Step)> {
+fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
     let paused = instances.values().any(|i| matches!(i.trial, Trial::Failed(_))) && !mutant!(RollOverFailure);
     let may_go = |i: &Instance| match &i.replace {
         Some(Replace::Operator { .. }) => true,
         Some(Replace::Edit(_)) => !paused,
         None => false,
     };
-    let mut free = !instances.values().any(is_in_motion);
+    let mut free = !instances.values().any(|instance| is_in_motion(instance));
     let mut steps = Vec::new();
     for (index, instance) in instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some()) {
         let goes = free && may_go(instance);

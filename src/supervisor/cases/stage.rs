@@ -77,6 +77,7 @@ impl Stage {
             let mut done = self.play(rest);
             self.left = None;
             self.core.out.clear();
+            self.core.batch = Default::default();
             done.push("died".to_owned());
             done.extend(self.come_back());
             return done;

@@ -266,3 +266,30 @@ fn a_shutdown_during_a_launch_waits_for_it() {
             => finish 0",
     );
 }
+
+#[test]
+fn all_are_asked_before_the_first_is_written_down() {
+    // Three actions: the shutdown's record and two signals. What a crash there loses is asked for again.
+    tell(
+        "plan a b
+            => launch a.1#1 as a: a
+            => launch b.1#1 as b: b
+         launched a.1
+         launched b.1
+         crash at 3: shutdown
+            => ask b.1#1 SIGTERM
+            => ask a.1#1 SIGTERM
+            => died
+            => ask b.1#1 SIGTERM
+            => ask a.1#1 SIGTERM
+         exited a.1 TERM
+            => check a.1#1
+         empty a.1
+            => release a.1#1
+         exited b.1 TERM
+            => check b.1#1
+         empty b.1
+            => release b.1#1
+            => finish 0",
+    );
+}

@@ -137,7 +137,8 @@ impl Sim {
 
     pub(super) fn drain(&mut self, cause: &Cause) -> Checked {
         for _ in 0..MOST_ACTIONS {
-            if !self.core.out.is_empty() && !self.calm && self.crash_strikes() {
+            let wants = !self.core.out.is_empty() || !self.core.batch.is_empty();
+            if wants && !self.calm && self.crash_strikes() {
                 return self.crash();
             }
             let Some(action) = self.core.next_action() else { return self.check_rest() };
@@ -235,7 +236,15 @@ impl Sim {
             return Ok(true);
         }
         if let Some(event) = self.world.take_news(self.now, &mut self.dice) {
-            self.feed(event, &Cause::Other)?;
+            // The shell takes what has come before it acts.
+            let mut next = Some(event);
+            while let Some(event) = next {
+                self.say(|| format!("EVENT {}", brief(&event)));
+                self.core.handle(self.now, event);
+                let more = !self.core.is_urgent() && self.dice.percent(Kind::Time, 60);
+                next = more.then(|| self.world.take_news(self.now, &mut self.dice)).flatten();
+            }
+            self.drain(&Cause::Other)?;
             return Ok(true);
         }
         Ok(self.world.pass(self.now, &mut self.dice, &self.swarm))
@@ -339,7 +348,7 @@ impl Sim {
         let restored =
             self.ledger.instances.iter().map(|(slot, instance)| (&slot.program, slot.index, instance));
         let known = self.core.instances.iter();
-        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, i)));
+        let known = known.flat_map(|(name, all)| all.iter().map(move |(index, i)| (name, *index, &**i)));
         demand(restored.eq(known), Law::Handoff, || {
             let core: Vec<_> = self.core.instances().collect();
             format!("records and core differ:\n{:?}\n{core:?}", self.ledger.instances)

@@ -11,23 +11,26 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Order {
     waits: BTreeMap<Slot, u64>,
-    /// Whose launch is on disk, and since when it had waited.
-    called: BTreeMap<Slot, u64>,
+    /// Whose launch is on disk, when that was recorded or, if it had waited, the wait, and whether it had.
+    called: BTreeMap<Slot, (u64, bool)>,
     next: u64,
 }
 
 impl Order {
     /// The record of `slot` becomes `new`.
     pub(super) fn record(&mut self, slot: &Slot, new: Option<&Instance>) {
+        self.next += 1;
         match new.map(|new| &new.phase) {
             Some(Phase::Waiting(_)) => {
-                self.next += 1;
+                self.called.remove(slot);
                 self.waits.entry(slot.clone()).or_insert(self.next);
             }
             Some(Phase::Starting(_)) => {
-                self.called.extend(self.waits.remove_entry(slot));
+                let since = self.waits.remove(slot);
+                let called = (since.unwrap_or(self.next), since.is_some());
+                self.called.entry(slot.clone()).or_insert(called);
             }
-            Some(_) | None => drop(self.waits.remove(slot)),
+            Some(_) | None => drop((self.waits.remove(slot), self.called.remove(slot))),
         }
     }
 
@@ -44,11 +47,12 @@ impl Sim {
             process.stage == Stage::Forked && !self.core.strays.contains(**run)
         };
         let in_flight = self.world.table.iter().filter(flies).count();
-        let most = self.core.most_flights().get();
+        // The plan that it was decided by: another may have come since.
+        let most = self.ledger.plan().map_or(0, |plan| plan.supervisor.start_concurrency.get());
         demand(in_flight < most as usize, Law::Flights, || {
             format!("{slot:?} launched while {in_flight} of {most} are in flight")
         })?;
-        let since = self.watch.order.called.remove(slot).unwrap_or(u64::MAX);
+        let since = self.watch.order.called.remove(slot).map_or(u64::MAX, |(since, _)| since);
         let before = self.watch.order.waits.iter().find(|(_, waits)| **waits < since);
         demand(before.is_none(), Law::Flights, || format!("{slot:?} launched before {before:?}"))
     }
@@ -60,7 +64,9 @@ impl Sim {
                 let waited = self.ledger.instances.get(slot).map(|kept| &kept.phase);
                 matches!((waited, &record.phase), (Some(Phase::Waiting(_)), Phase::Starting(_)))
             }
-            Action::Launch(launch) => self.watch.order.called.contains_key(&launch.slot),
+            Action::Launch(launch) => {
+                self.watch.order.called.get(&launch.slot).is_some_and(|(_, waited)| *waited)
+            }
             _ => false,
         }
     }
