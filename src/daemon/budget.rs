@@ -1,17 +1,18 @@
 //! How many descriptors the plan needs, held against what we may have. Said before it hurts: at the limit a launch
 //! fails, and neither programs that run nor sppm itself are touched.
 
+use crate::control::server::connections;
 use crate::linux::{fds, limits};
 use crate::model::{LaunchFailure, LaunchStage, LogSink, Plan, Program, RunId, StderrSink};
 use std::collections::BTreeMap;
 
-/// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger, API connections.
-const OWN: u64 = 64 + 64;
+/// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger. API connections come on top.
+const OWN: u64 = 64;
 
 /// What people must know, if the plan needs more than `limit` descriptors (RLIMIT_NOFILE; `None` = no limit).
 pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     let limit = limit?;
-    let need = need(plan);
+    let need = OWN + connections(Some(limit)) as u64 + need(plan);
     (need > limit).then(|| {
         format!(
             "the programs need about {need} open files and the limit is {limit}: the last ones will fail to start; \
@@ -22,7 +23,7 @@ pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
 
 fn need(plan: &Plan) -> u64 {
     let programs = plan.programs.values();
-    OWN + programs.map(|program| of_run(program) * u64::from(program.instances.count())).sum::<u64>()
+    programs.map(|program| of_run(program) * u64::from(program.instances.count())).sum()
 }
 
 /// A pidfd, a pipe for each stream, and the files that they go to.
@@ -106,8 +107,8 @@ impl Expected {
 
 fn full(limit: u64) -> LaunchFailure {
     let message = format!(
-        "cannot prepare the launch: with it sppm would be at its limit of {limit} open files (ulimit -n; LimitNOFILE= of \
-         systemd)"
+        "cannot prepare the launch: sppm may have {limit} open files, and needs the last of them for itself; raise that \
+         with `ulimit -n` or LimitNOFILE= of systemd, and start sppm again"
     );
     LaunchFailure { stage: LaunchStage::Prepare, errno: libc::EMFILE, message }
 }

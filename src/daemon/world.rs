@@ -1,12 +1,14 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
 use super::budget::{Expected, Purpose};
+use super::killer::Killers;
 use super::launcher::{Launcher, Preparation};
 use super::notices;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
+use super::words::telling_line;
 use crate::journal::{Entry, Journal};
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
@@ -26,6 +28,7 @@ pub(super) struct World {
     pub(super) journal: Journal,
     /// For the journal, which is woken once for all of them.
     pub(super) entries: Vec<Entry>,
+    pub(super) killers: Killers,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
@@ -71,8 +74,9 @@ impl World {
             }
             Action::Release { run } => self.release(run),
             Action::Note(notice) => {
-                notices::log(&notice);
-                self.entries.push(notices::entry(&notice));
+                let killer = self.killers.judge(&notice.fact);
+                notices::log(&notice, killer);
+                self.entries.push(notices::entry(&notice, killer));
             }
             Action::Finish { code } => self.finished = Some(code),
         }
@@ -180,7 +184,7 @@ impl World {
     }
 
     /// The output of a run that ended is in its log: now its end is news.
-    pub(super) fn drained(&mut self, run: RunId) {
+    pub(super) fn drained(&mut self, run: RunId, last: &[u8]) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let Some(exit) = process.ended.take() else { return };
         match process.owner.helper_of {
@@ -188,7 +192,10 @@ impl World {
                 self.release(run);
                 self.pending.push_back(Event::StopCommandDone { run: served, exit: Some(exit) });
             }
-            None => self.pending.push_back(Event::Exited { run, exit }),
+            None => {
+                let words = telling_line(last);
+                self.pending.push_back(Event::Exited { run, exit, words });
+            }
         }
     }
 

@@ -81,9 +81,10 @@ impl Journal {
         let waiting = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(AtomicU64::new(0));
         let (lost, taken) = (Arc::clone(&dropped), Arc::clone(&waiting));
-        std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || Writer::new(path, lost).run(&inbox, &taken))?;
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            crate::linux::proc::be_modest();
+            Writer::new(path, lost).run(&inbox, &taken);
+        })?;
         Ok(Self { orders, waiting, dropped })
     }
 

@@ -153,6 +153,19 @@ pub struct Notice {
     pub fact: Fact,
 }
 
+/// What the core knows of why a main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndCause {
+    /// By itself, or by something that sppm has no part in.
+    Own,
+    /// It had been asked to.
+    Asked,
+    /// It did not heed that, or was not to be waited for, and was killed.
+    Killed,
+    /// An operator sent the signal that ended it.
+    Signalled,
+}
+
 /// What can be told of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
@@ -169,8 +182,8 @@ pub enum Fact {
         pid: u32,
         /// How.
         exit: Exit,
-        /// Whether it had been asked to.
-        asked: bool,
+        /// What is known of why.
+        cause: EndCause,
     },
     /// The phase changed; with the sentence that status shows.
     Phase {

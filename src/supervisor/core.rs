@@ -113,7 +113,7 @@ impl Supervisor {
             Event::Table { entries } => self.learn_table(now, entries),
             Event::Launched { run, pid } => self.news(now, run, News::Launched { pid }),
             Event::LaunchFailed { run, failure } => self.news(now, run, News::LaunchFailed(failure)),
-            Event::Exited { run, exit } => self.news(now, run, News::Exited(exit)),
+            Event::Exited { run, exit, words } => self.news(now, run, News::Exited(exit, words)),
             Event::TreeLeft { run, processes } => self.news(now, run, News::TreeLeft(processes)),
             Event::TreeEmpty { run } => self.news(now, run, News::TreeEmpty),
             Event::StopCommandDone { run, exit } => self.news(now, run, News::StopCommandDone(exit)),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(super) enum News {
     Launched { pid: u32 },
     LaunchFailed(LaunchFailure),
-    Exited(Exit),
+    Exited(Exit, Option<String>),
     TreeLeft(u32),
     TreeEmpty,
     StopCommandDone(Option<Exit>),
@@ -69,7 +69,7 @@ impl Turn<'_> {
     }
 
     fn note_exit(&mut self, run: &Run, exit: Exit) {
-        let fact = Fact::Exited { pid: run.pid.unwrap_or_default(), exit, asked: run.asked };
+        let fact = Fact::Exited { pid: run.pid.unwrap_or_default(), exit, cause: run.cause_of(exit) };
         self.note(run.label.clone(), fact);
     }
 
@@ -87,6 +87,7 @@ impl Instance {
             why: String::new(),
             restarts: 0,
             last_exit: None,
+            overdue: None,
             failures: Vec::new(),
             failures_in_row: 0,
             exhausted: false,
@@ -195,8 +196,9 @@ impl Instance {
                 self.after_failed_launch(turn, failure);
             }
             // That it was executed was told to a supervisor that is no more.
-            News::Exited(exit) => {
+            News::Exited(exit, words) => {
                 run.started_at = Some(turn.now);
+                run.words = words;
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
             }
@@ -208,7 +210,8 @@ impl Instance {
 
     fn while_running(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
         match news {
-            News::Exited(exit) => {
+            News::Exited(exit, words) => {
+                run.words = words;
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
             }
@@ -226,7 +229,8 @@ impl Instance {
 
     fn while_draining(&mut self, turn: &mut Turn<'_>, mut run: Run, until: Option<Moment>, news: News) {
         match news {
-            News::Exited(exit) => {
+            News::Exited(exit, words) => {
+                run.words = words;
                 turn.out.push_back(Action::ForgetWork { run: run.id });
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
@@ -253,7 +257,7 @@ impl Instance {
 
     fn while_killing(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
         match news {
-            News::Exited(exit) if run.exit.is_none() => {
+            News::Exited(exit, _) if run.exit.is_none() => {
                 run.exit = Some((exit, turn.now));
                 turn.note_exit(&run, exit);
                 turn.out.push_back(Action::CheckTree { run: run.id });
@@ -261,7 +265,7 @@ impl Instance {
             }
             // KILL is only over when main is, too: its exit comes first.
             News::TreeEmpty if run.exit.is_some() => self.run_ended(turn, run),
-            News::Exited(_)
+            News::Exited(..)
             | News::TreeEmpty
             | News::Launched { .. }
             | News::LaunchFailed(_)

@@ -32,7 +32,7 @@ mod takeover;
 mod view;
 mod wish;
 
-pub use action::{Action, Fact, Launch, Notice};
+pub use action::{Action, EndCause, Fact, Launch, Notice};
 pub use core::Supervisor;
 pub use diff::{Change, Diff, Fate, compare, diff};
 pub use event::{Author, Event, Refused, Request, ScaleTo, TableEntry, TableStage, Target, Work};

@@ -24,8 +24,8 @@ impl Supervisor {
             return;
         }
         let instances = self.instances.get(program);
-        let rolls = |i: &Box<Instance>| i.replace.is_some() || i.trial == Trial::Running;
-        let Some(instances) = instances.filter(|all| all.values().any(rolls)) else {
+        let rolls = |i: &Instance| i.replace.is_some() || i.trial == Trial::Running;
+        let Some(instances) = instances.filter(|all| all.values().any(|i| rolls(i))) else {
             self.rolling.remove(program);
             return;
         };

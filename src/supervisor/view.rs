@@ -94,6 +94,7 @@ impl Supervisor {
             busy_since: live.and_then(|run| run.busy_since),
             restarts: instance.restarts,
             last_exit: instance.last_exit,
+            overdue: instance.overdue.clone(),
             next_start_at: match &instance.phase {
                 Phase::Backoff(at) => Some(*at),
                 Phase::Failed(at) => *at,
@@ -149,6 +150,14 @@ impl Supervisor {
 }
 
 impl Instance {
+    /// The reason, and that the last run had to be killed if it had. `whose`: what that run is called here.
+    fn with_overdue(&self, whose: &str) -> String {
+        match &self.overdue {
+            Some(how) => format!("{}; {whose} was killed: {how}", self.why),
+            None => self.why.clone(),
+        }
+    }
+
     /// Why it is in this phase, in one sentence that is true at `now`.
     fn reason(&self, now: Moment) -> String {
         let left = |at: Moment| humane(at.since(now));
@@ -161,16 +170,16 @@ impl Instance {
             }
             Phase::Stopping(run, StopStage::Asked { step, deadline }) => {
                 let asked = super::stop::step_text(&run.spec.stop, *step);
-                format!("{asked}, more follows in {}: {}", left(*deadline), self.why)
+                let next = super::stop::next_signal(&run.spec.stop, *step);
+                format!("{asked}, {next} follows in {}: {}", left(*deadline), self.why)
             }
+            Phase::Stopped => self.with_overdue("it"),
+            Phase::Starting(_) | Phase::Running(_) => self.with_overdue("its last run"),
             Phase::Stopping(_, StopStage::Sweeping { .. })
             | Phase::Killing(_)
-            | Phase::Stopped
             | Phase::Completed
             | Phase::Failed(None)
-            | Phase::Waiting(_)
-            | Phase::Starting(_)
-            | Phase::Running(_) => self.why.clone(),
+            | Phase::Waiting(_) => self.why.clone(),
         }
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct InstanceDto {
     hurry: bool,
     #[serde(default)]
     queued: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overdue: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +74,12 @@ struct RunDto {
     exit: Option<(ExitDto, u64)>,
     asked: bool,
     busy_since: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overdue: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -158,6 +166,7 @@ impl InstanceDto {
             },
             hurry: parts.hurry,
             queued: parts.queued,
+            overdue: parts.overdue,
         }
     }
 
@@ -184,6 +193,7 @@ impl InstanceDto {
             },
             hurry: self.hurry,
             queued: self.queued,
+            overdue: self.overdue,
         })
     }
 
@@ -282,6 +292,9 @@ impl RunDto {
             exit: run.exit.map(|(exit, at)| (ExitDto::of(exit), at.as_nanos())),
             asked: run.asked,
             busy_since: run.busy_since.map(Moment::as_nanos),
+            words: run.words.clone(),
+            sent: run.sent.map(Signal::number),
+            overdue: run.overdue.clone(),
         }
     }
 
@@ -298,6 +311,9 @@ impl RunDto {
             exit: self.exit.map(|(exit, at)| (exit.restore(), Moment::from_nanos(at))),
             asked: self.asked,
             busy_since: self.busy_since.map(Moment::from_nanos),
+            words: self.words,
+            sent: self.sent.and_then(Signal::from_number),
+            overdue: self.overdue,
         })
     }
 }

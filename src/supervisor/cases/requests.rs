@@ -75,7 +75,7 @@ fn a_stop_of_one_instance_leaves_the_others() {
          start web.2
             => launch web.2#2 as web.2: web
          show web
-            => web.1 stopping: asked with SIGTERM, more follows in 10s: stopped by ann at noon; `sppm start web` starts it again
+            => web.1 stopping: asked with SIGTERM, SIGKILL follows in 10s: stopped by ann at noon; `sppm start web` starts it again
             => web.2 starting: started by ann",
     );
 }

@@ -2,7 +2,7 @@
 //!
 //! A line is one of
 //! - `plan web:v2:x3 db:work=5 …` with the options of [`program_of`]; `at-once=2` among them is start_concurrency
-//! - `launched web.1`, `failed web.1`, `exited web.1 1` (code, or `TERM`), `left web.1 2`, `empty web.1`, `busy web.1`,
+//! - `launched web.1`, `failed web.1`, `exited web.1 1 boom` (code, or `TERM`; last word, if any), `left web.1 2`, `empty web.1`, `busy web.1`,
 //!   `idle web.1`, `command web.1 0` — news of the slot's newest run, or of `web.1#1`
 //! - `start web`, `stop web force`, `restart web.2 force`, `signal web`, `scale web 3`, `shutdown force`
 //! - `wait 5s` or `wait 100ms`: time passes, in ticks as the core wants them
@@ -105,7 +105,7 @@ impl Stage {
             "shutdown" => Request::Shutdown { force },
             news => {
                 let run = self.run(words[1]);
-                let event = news_of(news, run, words.get(2).copied());
+                let event = news_of(news, run, words.get(2).copied(), words.get(3).copied());
                 self.note_stage(run, &event);
                 self.core.handle(self.now, event);
                 return self.done();
@@ -283,7 +283,7 @@ fn target(text: &str) -> Target {
     }
 }
 
-fn news_of(news: &str, run: RunId, detail: Option<&str>) -> Event {
+fn news_of(news: &str, run: RunId, detail: Option<&str>, last_word: Option<&str>) -> Event {
     let exit = |text: Option<&str>| match text.unwrap().parse() {
         Ok(code) => Exit::Code(code),
         Err(_) => Exit::Signal { signal: text.unwrap().parse().unwrap(), core: false },
@@ -291,7 +291,7 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>) -> Event {
     match news {
         "launched" => Event::Launched { run, pid: 1 },
         "failed" => Event::LaunchFailed { run, failure: failure() },
-        "exited" => Event::Exited { run, exit: exit(detail) },
+        "exited" => Event::Exited { run, exit: exit(detail), words: last_word.map(str::to_owned) },
         "left" => Event::TreeLeft { run, processes: detail.unwrap().parse().unwrap() },
         "empty" => Event::TreeEmpty { run },
         "busy" => Event::Work { run, work: Work::Busy },

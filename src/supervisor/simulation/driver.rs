@@ -322,7 +322,7 @@ impl Sim {
         let exit = self.dice.exit();
         let events = [
             Event::Launched { run, pid: 1 },
-            Event::Exited { run, exit },
+            Event::Exited { run, exit, words: None },
             Event::TreeEmpty { run },
             Event::TreeLeft { run, processes: 1 },
             Event::Work { run, work: Work::Idle },

@@ -3,17 +3,23 @@
 use super::driver::Sim;
 use super::laws::{Checked, Law, demand};
 use super::world::Stage;
-use crate::model::Slot;
-use crate::supervisor::{Action, Instance, Phase};
+use crate::model::{RunId, Slot};
+use crate::supervisor::{Action, Instance, Launch, Phase};
 use std::collections::BTreeMap;
 
 /// Who waits, by when that was recorded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Order {
     waits: BTreeMap<Slot, u64>,
-    /// Whose launch is on disk, when that was recorded or, if it had waited, the wait, and whether it had.
-    called: BTreeMap<Slot, (u64, bool)>,
+    /// Whose launch is on disk, and when it came.
+    called: BTreeMap<RunId, Called>,
     next: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Called {
+    since: u64,
+    waited: bool,
 }
 
 impl Order {
@@ -22,15 +28,14 @@ impl Order {
         self.next += 1;
         match new.map(|new| &new.phase) {
             Some(Phase::Waiting(_)) => {
-                self.called.remove(slot);
                 self.waits.entry(slot.clone()).or_insert(self.next);
             }
-            Some(Phase::Starting(_)) => {
-                let since = self.waits.remove(slot);
-                let called = (since.unwrap_or(self.next), since.is_some());
-                self.called.entry(slot.clone()).or_insert(called);
+            Some(Phase::Starting(run)) => {
+                let waited = self.waits.remove(slot);
+                let called = Called { since: waited.unwrap_or(self.next), waited: waited.is_some() };
+                self.called.entry(run.id).or_insert(called);
             }
-            Some(_) | None => drop((self.waits.remove(slot), self.called.remove(slot))),
+            Some(_) | None => drop(self.waits.remove(slot)),
         }
     }
 
@@ -41,18 +46,18 @@ impl Order {
 }
 
 impl Sim {
-    /// `slot` is about to be launched.
-    pub(super) fn check_flights(&mut self, slot: &Slot) -> Checked {
+    /// This is about to be launched.
+    pub(super) fn check_flights(&mut self, launch: &Launch) -> Checked {
+        let slot = &launch.slot;
         let flies = |(run, process): &(&crate::model::RunId, &super::world::Process)| {
             process.stage == Stage::Forked && !self.core.strays.contains(**run)
         };
         let in_flight = self.world.table.iter().filter(flies).count();
-        // The plan that it was decided by: another may have come since.
-        let most = self.ledger.plan().map_or(0, |plan| plan.supervisor.start_concurrency.get());
+        let most = self.core.most_flights().get();
         demand(in_flight < most as usize, Law::Flights, || {
             format!("{slot:?} launched while {in_flight} of {most} are in flight")
         })?;
-        let since = self.watch.order.called.remove(slot).map_or(u64::MAX, |(since, _)| since);
+        let since = self.watch.order.called.remove(&launch.run).map_or(u64::MAX, |called| called.since);
         let before = self.watch.order.waits.iter().find(|(_, waits)| **waits < since);
         demand(before.is_none(), Law::Flights, || format!("{slot:?} launched before {before:?}"))
     }
@@ -65,7 +70,7 @@ impl Sim {
                 matches!((waited, &record.phase), (Some(Phase::Waiting(_)), Phase::Starting(_)))
             }
             Action::Launch(launch) => {
-                self.watch.order.called.get(&launch.slot).is_some_and(|(_, waited)| *waited)
+                self.watch.order.called.get(&launch.run).is_some_and(|called| called.waited)
             }
             _ => false,
         }

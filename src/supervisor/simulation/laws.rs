@@ -161,7 +161,7 @@ impl Sim {
         demand(known, Law::Handoff, || format!("{slot:?} launched before that was on disk"))?;
         let newest = self.core.spec(&slot.program) == Some(&launch.spec);
         demand(newest, Law::Converges, || format!("{slot:?} launched with an old spec"))?;
-        self.check_flights(slot)?;
+        self.check_flights(launch)?;
         self.remember_launch(launch)
     }
 
