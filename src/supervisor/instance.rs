@@ -277,6 +277,10 @@ impl Instance {
 
     /// Main is gone: remember how, and see what it left.
     pub(super) fn main_ended(&mut self, turn: &mut Turn<'_>, mut run: Run, exit: Exit, deadline: Moment) {
+        // By the policy that it had: an edit while its tree is looked at does not take that back.
+        if run.started_at.is_some_and(|at| turn.now.since(at) >= run.spec.restart.min_uptime) {
+            self.passes_trial();
+        }
         run.exit = Some((exit, turn.now));
         run.busy_since = None;
         turn.note_exit(&run, exit);
@@ -315,10 +319,11 @@ impl Instance {
     }
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
-    /// it. What is to stop is neither replaced nor on trial.
+    /// it. What is to stop is neither replaced nor on trial, and has a new beginning if the stop is taken back.
     pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
+            self.calm_down();
             if !mutant!(TrialNeverEnds) {
                 self.passes_trial();
             }
