@@ -1,7 +1,7 @@
 //! How many descriptors the plan needs, held against what we may have. Said before it hurts: at the limit a launch
 //! fails, and programs that run are not touched.
 
-use crate::model::{LaunchFailure, LaunchStage, Plan, StderrSink};
+use crate::model::{LaunchFailure, LaunchStage, Plan, Program, StderrSink};
 
 /// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger, API connections.
 const OWN: u64 = 64 + 64;
@@ -21,15 +21,15 @@ pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
 /// Of the descriptors so many are the supervisor's own, however few there are: requests, logs that are opened anew, a
 /// file that is read.
 const RESERVE: u64 = 32;
-/// A pidfd, two pipes and two files.
-const MOST_OF_ONE: u64 = 5;
+/// A pidfd, two pipes and two files: what one run needs at most.
+pub(super) const MOST_OF_ONE: u64 = 5;
 
-/// Whether one more program would take what the supervisor needs to be spoken to. `lowest_free`: the number that the
-/// next descriptor gets; `None` where there is none. `under_way`: launches whose descriptors have not come yet.
-pub(super) fn is_exhausted(limit: Option<u64>, lowest_free: Option<u64>, under_way: u64) -> bool {
+/// Whether launches would take what the supervisor needs to be spoken to. `lowest_free`: the number that the next
+/// descriptor gets; `None` where there is none. `wanted`: by this launch and by all whose descriptors have not come yet.
+pub(super) fn is_exhausted(limit: Option<u64>, lowest_free: Option<u64>, wanted: u64) -> bool {
     let Some(limit) = limit else { return false };
     let room = limit.saturating_sub(RESERVE.min(limit / 4));
-    lowest_free.is_none_or(|lowest| lowest + (under_way + 1) * MOST_OF_ONE > room)
+    lowest_free.is_none_or(|lowest| lowest.saturating_add(wanted) > room)
 }
 
 /// The cause of a launch that is refused for that.
@@ -45,30 +45,29 @@ pub(super) fn exhausted(limit: Option<u64>) -> LaunchFailure {
     }
 }
 
-/// Per instance a pidfd, a pipe for each stream, and a file for each (shared files are counted as if they were not).
+/// A pidfd, a pipe for each stream, and a file for each (shared files are counted as if they were not).
+pub(super) fn of_one(program: &Program) -> u64 {
+    match program.logs.stderr {
+        StderrSink::WithStdout => 3,
+        StderrSink::Apart(_) => MOST_OF_ONE,
+    }
+}
+
 fn need(plan: &Plan) -> u64 {
-    let of_program = |streams: u64, count: u32| (1 + 2 * streams) * u64::from(count);
-    let programs = plan.programs.values().map(|program| {
-        let streams = match program.logs.stderr {
-            StderrSink::WithStdout => 1,
-            StderrSink::Apart(_) => 2,
-        };
-        of_program(streams, program.instances.count())
-    });
-    OWN + programs.sum::<u64>()
+    let of_all = |program: &Program| of_one(program) * u64::from(program.instances.count());
+    OWN + plan.programs.values().map(|program| of_all(program)).sum::<u64>()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn launches_end_before_the_descriptors_do() {
-        let is_exhausted = |free, under_way| super::is_exhausted(Some(1024), Some(free), under_way);
-        assert!(!is_exhausted(40, 0));
-        // 992 are to be given away, five to each.
-        assert!(!is_exhausted(987, 0) && is_exhausted(988, 0));
-        assert!(!is_exhausted(487, 100) && is_exhausted(488, 100));
+        let is_exhausted = |free, wanted| super::is_exhausted(Some(1024), Some(free), wanted);
+        // 992 are to be given away.
+        assert!(!is_exhausted(989, 3) && is_exhausted(990, 3));
+        assert!(!is_exhausted(40, 952) && is_exhausted(40, 953));
         assert!(super::is_exhausted(Some(1024), None, 0));
-        assert!(!super::is_exhausted(None, Some(1_000_000), 9));
-        assert!(!super::is_exhausted(Some(60), Some(40), 0), "a quarter is kept at most");
+        assert!(!super::is_exhausted(None, Some(1_000_000), 3));
+        assert!(!super::is_exhausted(Some(60), Some(40), 5), "a quarter is kept at most");
     }
 }

@@ -16,7 +16,7 @@ use crate::linux::fds;
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
 use crate::logs::Logger;
-use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
+use crate::model::{Exit, LaunchFailure, Program, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -110,7 +110,7 @@ impl World {
     pub(super) fn prepared(&mut self, run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure>) {
         let Some(process) = self.processes.get(&run) else { return };
         let order = match result {
-            Ok(_) if process.owner.helper_of.is_none() && self.is_exhausted() => {
+            Ok(_) if process.owner.helper_of.is_none() && self.is_exhausted(&process.spec) => {
                 return self.launch_failed(run, budget::exhausted(self.open_files));
             }
             Ok(order) => order,
@@ -126,15 +126,16 @@ impl World {
         }
     }
 
-    /// Whether there are no descriptors left for one more program. Who waits for its own is only counted where that may
-    /// matter.
-    fn is_exhausted(&self) -> bool {
+    /// Whether there are no descriptors left for one more program. What the others still wait for is only added up where
+    /// that may matter.
+    fn is_exhausted(&self, next: &Program) -> bool {
         let free = fds::lowest_free();
-        let exhausted = |under_way| budget::is_exhausted(self.open_files, free, under_way);
-        let all = u64::try_from(self.processes.len()).unwrap_or(u64::MAX / 8);
-        exhausted(all) && {
-            let under_way = self.processes.values().filter(|process| process.is_ordered()).count();
-            exhausted(u64::try_from(under_way).unwrap_or(0))
+        let exhausted = |wanted| budget::is_exhausted(self.open_files, free, wanted);
+        let all = u64::try_from(self.processes.len()).unwrap_or(u64::MAX);
+        exhausted(all.saturating_mul(budget::MOST_OF_ONE)) && {
+            let ordered = self.processes.values().filter(|process| process.is_ordered());
+            let under_way: u64 = ordered.map(|process| budget::of_one(&process.spec)).sum();
+            exhausted(under_way + budget::of_one(next))
         }
     }
 

@@ -82,10 +82,11 @@ async fn run(listener: AsyncListener, access: Access, door: Door, stopped: onesh
             Err(_dropped) => std::future::pending().await,
         }
     });
+    let mut failing = false;
     let grace = loop {
         let accepted = tokio::select! {
             grace = stopped.as_mut() => break grace,
-            accepted = next(&listener, &slots) => accepted,
+            accepted = next(&listener, &slots, &mut failing) => accepted,
         };
         if let Some((stream, slot)) = accepted {
             let (router, mut leaving) = (router.clone(), leaving.clone());
@@ -100,16 +101,22 @@ async fn run(listener: AsyncListener, access: Access, door: Door, stopped: onesh
     let _some_are_cut_off = tokio::time::timeout(grace, slots.acquire_many(CONNECTIONS)).await;
 }
 
-/// The next connection with a slot for it.
+/// The next connection with a slot for it. `failing`: the last one could not be had, and that was said.
 async fn next(
     listener: &AsyncListener,
     slots: &Arc<Semaphore>,
+    failing: &mut bool,
 ) -> Option<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, _)) => {
+            *failing = false;
+            Some((stream, slot))
+        }
         Err(error) => {
-            tracing::warn!(%error, "cannot accept a connection on the control socket");
+            if !std::mem::replace(failing, true) {
+                tracing::warn!(%error, "cannot accept connections on the control socket for now");
+            }
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
