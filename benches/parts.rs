@@ -199,6 +199,9 @@ impl sppm::logs::FollowSink for Counter {
         sppm::logs::FollowVerdict::Taken
     }
 
+    /// There is always room.
+    fn wait(&mut self) {}
+
     fn is_gone(&self) -> bool {
         false
     }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// The names under which descriptors are left with the keeper.
 pub(super) const CONTROL: &str = "control";
+/// The file to which that socket is bound: its path may lead elsewhere by now.
+pub(super) const CONTROL_FILE: &str = "control-file";
 /// Where a take-over finds the folders: the file may be invalid by then.
 pub(super) const PLACES: &str = "places";
 
@@ -41,8 +43,9 @@ impl Inheritance {
         self.held.get(PLACES)
     }
 
-    pub(super) fn take_control(&mut self) -> Option<OwnedFd> {
-        self.held.remove(CONTROL)
+    /// The control socket and its file.
+    pub(super) fn take_control(&mut self) -> Option<(OwnedFd, OwnedFd)> {
+        Some((self.held.remove(CONTROL)?, self.held.remove(CONTROL_FILE)?))
     }
 }
 

@@ -224,7 +224,8 @@ fn next(one: &InstanceStatus, wall: &Wall) -> Option<String> {
         (PhaseKind::Draining, _) => "it is asked to stop when it is idle; --force does not wait".to_owned(),
         (PhaseKind::Stopping, _) => "KILL follows when its stop.timeout has passed".to_owned(),
         (PhaseKind::Killing, _) => "it is killed again until nothing of it lives".to_owned(),
-        (PhaseKind::Starting | PhaseKind::Waiting | PhaseKind::Running | PhaseKind::Backoff, _) => {
+        (PhaseKind::Waiting, _) => "it is launched as soon as it is its turn".to_owned(),
+        (PhaseKind::Starting | PhaseKind::Running | PhaseKind::Backoff, _) => {
             return None;
         }
     })

@@ -61,11 +61,6 @@ impl Process {
         self.owner.cgroup = cgroup;
     }
 
-    /// Whether the keeper was told to start it and has not given its descriptors yet.
-    pub(super) fn is_ordered(&self) -> bool {
-        self.attempt.is_some() && self.pidfd.is_none()
-    }
-
     /// What was tried is of no use any more: it worked.
     pub(super) fn executed(&mut self) {
         self.attempt = None;

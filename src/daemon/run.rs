@@ -31,6 +31,10 @@ use std::time::Duration;
 /// So many messages are taken before the core acts, so that a flood of one kind does not starve its deadlines.
 const BATCH: usize = 512;
 
+/// Requests are answered for so long between two looks at everything else; at least one is. However many ask, a program
+/// that dies waits no longer than this for each step of its restart, and for one answer.
+const FOR_REQUESTS: Duration = Duration::from_millis(2);
+
 /// Everything that the decision thread owns.
 pub(super) struct Daemon {
     pub(super) core: Supervisor,
@@ -91,6 +95,9 @@ impl Daemon {
                     return code;
                 }
                 taken += 1;
+                if self.core.is_urgent() {
+                    self.act();
+                }
                 next = self.mailbox.try_next();
             }
             if let Some(message) = next
@@ -99,6 +106,7 @@ impl Daemon {
                 return code;
             }
             self.settle_down();
+            taken += self.answer_some();
             self.thrift.worked(clock::now(), taken);
             self.thrift.tick(clock::now());
             if let Some(code) = self.world.finished {
@@ -120,14 +128,43 @@ impl Daemon {
         self.waiters_due = self.waiters.look(&self.core, now);
     }
 
+    /// Answers requests, for a moment. An answer must not run ahead of what is done and written down.
+    fn answer_some(&mut self) -> usize {
+        let until = clock::now() + FOR_REQUESTS;
+        let mut answered = 0;
+        while let Some(call) = self.mailbox.call() {
+            if !(call.request.only_asks() && call.reply.is_gone()) {
+                self.act();
+                self.answer(call);
+            }
+            answered += 1;
+            if clock::now() >= until {
+                break;
+            }
+        }
+        if answered > 0 {
+            self.settle_down();
+        }
+        answered
+    }
+
     /// What the core wants is done, until it wants nothing more.
     fn act(&mut self) {
         loop {
             while let Some(action) = self.core.next_action() {
                 self.world.carry_out(action);
             }
-            let Some(event) = self.world.pending.pop_front() else { break };
-            self.core.handle(clock::now(), event);
+            self.world.conclude();
+            if self.world.pending.is_empty() {
+                break;
+            }
+            // As many as can be, so that what they lead to is written down in one piece.
+            while let Some(event) = self.world.pending.pop_front() {
+                self.core.handle(clock::now(), event);
+                if self.core.is_urgent() {
+                    break;
+                }
+            }
         }
     }
 
@@ -149,11 +186,6 @@ impl Daemon {
             }
             Message::ForeignExited { run, exit } => self.world.foreign_exited(run, exit),
             Message::Log(event) => self.log_says(event),
-            Message::Call(call) => {
-                // An answer must not run ahead of what is done and written down.
-                self.act();
-                self.answer(call);
-            }
             Message::FileHint => self.reload.hint(clock::now()),
             Message::Loaded(outcome) => self.loaded(*outcome),
             Message::Signal(signal) => self.signalled(signal, None),

@@ -3,6 +3,7 @@
 
 use super::adopt;
 use super::begin::{Beginning, begin};
+use super::budget;
 use super::inbox::{self, Inbox, Message, Purpose};
 use super::inheritance::{Inheritance, inherit, take_processes};
 use super::killer::{Killer, Killers};
@@ -97,11 +98,12 @@ fn build(
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
+        entries: Vec::new(),
         killers: Killers::begin(read_file),
         records,
         wishes,
         processes: BTreeMap::new(),
-        open_files: limits::open_files(),
+        expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,
     };
@@ -124,6 +126,9 @@ fn build(
         cgroup = cgroups.is_some(),
         "the supervisor works"
     );
+    if let Some(warning) = budget::warning(&plan, limits::open_files()) {
+        tracing::warn!("{warning}");
+    }
     Ok(Daemon {
         core,
         world,

@@ -1,6 +1,6 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
-use super::budget;
+use super::budget::{Expected, Purpose};
 use super::killer::Killers;
 use super::launcher::{Launcher, Preparation};
 use super::notices;
@@ -9,14 +9,13 @@ use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
 use super::words::telling_line;
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
-use crate::linux::fds;
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
 use crate::logs::Logger;
-use crate::model::{Exit, LaunchFailure, Program, RunId, Signal, StopScope, Template};
+use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,12 +26,14 @@ pub(super) struct World {
     pub(super) trees: Trees,
     pub(super) logger: Logger,
     pub(super) journal: Journal,
+    /// For the journal, which is woken once for all of them.
+    pub(super) entries: Vec<Entry>,
     pub(super) killers: Killers,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
-    /// How many descriptors this process may have.
-    pub(super) open_files: Option<u64>,
+    /// Descriptors of launches that are under way.
+    pub(super) expected: Expected,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -41,6 +42,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
+        // Records that come one after the other are one write; whatever else comes finds them on disk.
+        if !matches!(action, Action::Record { .. } | Action::Note(_)) {
+            self.records.flush();
+        }
         match action {
             Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
             Action::RecordShutdown(record) => self.records.shutdown(&record),
@@ -71,9 +76,17 @@ impl World {
             Action::Note(notice) => {
                 let killer = self.killers.judge(&notice.fact);
                 notices::log(&notice, killer);
-                self.journal.add(notices::entry(&notice, killer));
+                self.entries.push(notices::entry(&notice, killer));
             }
             Action::Finish { code } => self.finished = Some(code),
+        }
+    }
+
+    /// Everything that was wanted together is done: it is written down, and the journal is told.
+    pub(super) fn conclude(&mut self) {
+        self.records.flush();
+        if !self.entries.is_empty() {
+            self.journal.add_all(std::mem::take(&mut self.entries));
         }
     }
 
@@ -91,6 +104,9 @@ impl World {
         let Launch { run, slot, label, spec, generation } = launch;
         let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
+            return self.launch_failed(run, failure);
+        }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
     }
 
@@ -103,39 +119,25 @@ impl World {
         let owner = Owner { helper_of: Some(served), ..main.owner.clone() };
         let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop) {
+            return self.launch_failed(run, failure);
+        }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: served, instead: Some(argv) });
     }
 
     /// The launcher is done with a run.
     pub(super) fn prepared(&mut self, run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure>) {
-        let Some(process) = self.processes.get(&run) else { return };
+        let Some(process) = self.processes.get_mut(&run) else { return };
         let order = match result {
-            Ok(_) if process.owner.helper_of.is_none() && self.is_exhausted(&process.spec) => {
-                return self.launch_failed(run, budget::exhausted(self.open_files));
-            }
             Ok(order) => order,
             Err(failure) => return self.launch_failed(run, failure),
         };
-        let Some(process) = self.processes.get_mut(&run) else { return };
         let cgroup = Owner::decode(&order.tag).and_then(|owner| owner.cgroup);
         process.ordered(&order, cgroup);
         if let Err(error) = self.keeper.send(&Order::Launch(order)) {
             let stage = crate::model::LaunchStage::Prepare;
             let failure = process.failure(stage, error.raw_os_error().unwrap_or(0), None);
             self.launch_failed(run, failure);
-        }
-    }
-
-    /// Whether there are no descriptors left for one more program. What the others still wait for is only added up where
-    /// that may matter.
-    fn is_exhausted(&self, next: &Program) -> bool {
-        let free = fds::lowest_free();
-        let exhausted = |wanted| budget::is_exhausted(self.open_files, free, wanted);
-        let all = u64::try_from(self.processes.len()).unwrap_or(u64::MAX);
-        exhausted(all.saturating_mul(budget::MOST_OF_ONE)) && {
-            let ordered = self.processes.values().filter(|process| process.is_ordered());
-            let under_way: u64 = ordered.map(|process| budget::of_one(&process.spec)).sum();
-            exhausted(under_way + budget::of_one(next))
         }
     }
 
@@ -158,11 +160,13 @@ impl World {
         }
         if let Some(fds) = fds {
             process.attach(fds, &self.logger);
+            self.expected.files_only(run, &process.spec);
         }
         match stage {
             Stage::Forked => {}
             Stage::Execed => {
                 process.executed();
+                self.expected.remove(run);
                 if process.owner.helper_of.is_none() {
                     self.pending.push_back(Event::Launched { run, pid });
                 }
@@ -204,7 +208,7 @@ impl World {
     }
 
     /// The signal, then CONT: a stopped process cannot act on it otherwise.
-    fn ask_to_stop(&self, run: RunId, signal: Signal, scope: StopScope) {
+    fn ask_to_stop(&mut self, run: RunId, signal: Signal, scope: StopScope) {
         let Some(process) = self.processes.get(&run) else { return };
         let sent = match scope {
             StopScope::Main => process.signal(signal).and_then(|_| process.signal(Signal::CONT)).map(|_| ()),
@@ -232,6 +236,7 @@ impl World {
     fn release(&mut self, run: RunId) {
         self.trees.forget(run);
         self.logger.detach(run);
+        self.expected.remove(run);
         let Some(process) = self.processes.remove(&run) else { return };
         if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.

@@ -1,4 +1,4 @@
-//! Descriptors that arrive by number, over an exec.
+//! Descriptors that arrive by number, over an exec; how many there are.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,11 +28,14 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// The number that the next descriptor of this process gets: the lowest one that is free (open(2)). `None`: there is
-/// none left.
-pub fn lowest_free() -> Option<u64> {
-    let probe = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).ok()?;
-    u64::try_from(probe.as_raw_fd()).ok()
+/// How many descriptors this process has, seen by the lowest number that is free: a new one always gets that (open(2)).
+/// Those beyond a gap are not counted.
+///
+/// # Errors
+/// EMFILE: there is no free one.
+pub fn in_use() -> io::Result<u64> {
+    let next = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+    Ok(u64::try_from(next.as_raw_fd()).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -127,6 +127,15 @@ pub fn set_own_name(name: &std::ffi::CStr) {
     let _ = nix::sys::prctl::set_name(name);
 }
 
+/// Puts the calling thread behind the others where processors are short (setpriority(2): on Linux a thread has a nice
+/// value of its own).
+pub fn be_modest() {
+    // Being as quick as the others is no failure.
+    if let Ok(now) = rustix::process::getpriority_process(None) {
+        let _ = rustix::process::setpriority_process(None, now + 5);
+    }
+}
+
 /// The children of the calling thread, zombies included; `None` where the kernel does not tell (CONFIG_PROC_CHILDREN).
 /// Processes that were reparented to us are listed with the first thread: meant for a process with one thread.
 pub fn own_children() -> Option<Vec<u32>> {

@@ -3,7 +3,7 @@
 //! In: orders and what pipes hold. Out: bytes to sinks, lines to followers, events. Fairness: at most 256 KiB of one
 //! pipe per turn. Never add here: a call that waits for another process, or a decision about programs.
 
-use super::follow::Followers;
+use super::follow::{Back, Followers};
 use super::line::Framer;
 use super::recent::Recent;
 use super::settings::{FollowSink, FollowSource, LogEvent, SinkSettings};
@@ -45,13 +45,57 @@ const WAKE: u64 = 0;
 
 /// What [`super::Logger`] asks for.
 pub(super) enum Order {
-    Attach { run: RunId, label: InstanceLabel, stream: LogStream, pipe: OwnedFd, sink: SinkSettings },
-    Respec { run: RunId, stream: LogStream, sink: SinkSettings },
-    Drain { run: RunId },
-    Detach { run: RunId },
+    Attach {
+        run: RunId,
+        label: InstanceLabel,
+        stream: LogStream,
+        pipe: OwnedFd,
+        sink: SinkSettings,
+    },
+    Respec {
+        run: RunId,
+        stream: LogStream,
+        sink: SinkSettings,
+    },
+    Drain {
+        run: RunId,
+    },
+    Detach {
+        run: RunId,
+    },
     Reopen,
-    Follow { sources: Vec<FollowSource>, last_lines: usize, sink: Box<dyn FollowSink>, keep_following: bool },
+    Follow {
+        sources: Vec<FollowSource>,
+        last_lines: usize,
+        sink: Box<dyn FollowSink>,
+        keep_following: bool,
+    },
+    /// A follower has been told its history, or its receiver has left.
+    Told {
+        follower: u64,
+        sink: Option<Box<dyn FollowSink>>,
+    },
     Stop,
+}
+
+/// The way of an order to the pump.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) wake: Arc<OwnedFd>,
+}
+
+impl Line {
+    pub(super) fn order(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            self.ring();
+        }
+    }
+
+    /// The eventfd cannot fail but by being full (2^64 - 2 wake-ups unread), which wakes as well.
+    fn ring(&self) {
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+    }
 }
 
 struct Pipe {
@@ -75,7 +119,8 @@ enum Served {
 
 pub(super) struct Pump {
     epoll: Arc<OwnedFd>,
-    wake: Arc<OwnedFd>,
+    /// The way on which orders come in.
+    line: Line,
     inbox: mpsc::Receiver<Order>,
     on_event: Box<dyn Fn(LogEvent) + Send>,
     /// Boxed: a node of the tree has room for eleven, and most would be empty.
@@ -96,15 +141,15 @@ pub(super) struct Pump {
 impl Pump {
     pub(super) fn new(
         inbox: mpsc::Receiver<Order>,
-        wake: Arc<OwnedFd>,
+        line: Line,
         on_event: Box<dyn Fn(LogEvent) + Send>,
     ) -> io::Result<Self> {
         let epoll = Arc::new(epoll::create(CreateFlags::CLOEXEC)?);
-        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        epoll::add(&epoll, &line.wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         Ok(Self {
             sinks: Sinks::new(Arc::clone(&epoll)),
             epoll,
-            wake,
+            line,
             inbox,
             on_event,
             pipes: BTreeMap::new(),
@@ -160,15 +205,15 @@ impl Pump {
     }
 
     fn orders(&mut self) -> std::ops::ControlFlow<()> {
-        let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
+        let _ = rustix::io::read(&*self.line.wake, &mut [0u8; 8]);
         for _ in 0..ORDERS {
             match self.inbox.try_recv() {
                 Ok(order) => self.obey(order)?,
-                Err(mpsc::TryRecvError::Empty) => return std::ops::ControlFlow::Continue(()),
-                Err(mpsc::TryRecvError::Disconnected) => return std::ops::ControlFlow::Break(()),
+                // Never disconnected: the pump has a sender itself.
+                Err(_empty) => return std::ops::ControlFlow::Continue(()),
             }
         }
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        self.line.ring();
         std::ops::ControlFlow::Continue(())
     }
 
@@ -181,13 +226,18 @@ impl Pump {
             Order::Reopen => self.sinks.reopen(self.now),
             Order::Follow { sources, last_lines, sink, keep_following } => {
                 let pipes = &self.pipes;
-                self.followers.add(sources, last_lines, sink, keep_following, &|stream| {
+                let partial_of = |stream: &(InstanceLabel, LogStream)| {
                     let mut begun = pipes.values().filter(|pipe| pipe.stream == *stream);
                     begun
                         .find(|pipe| !pipe.framer.partial().is_empty())
                         .map_or(Vec::new(), |pipe| pipe.framer.partial().to_vec())
-                });
+                };
+                let line = self.line.clone();
+                let back =
+                    |follower| -> Back { Box::new(move |sink| line.order(Order::Told { follower, sink })) };
+                self.followers.add(sources, last_lines, sink, keep_following, (&partial_of, back));
             }
+            Order::Told { follower, sink } => self.followers.back(follower, sink),
             Order::Stop => return std::ops::ControlFlow::Break(()),
         }
         std::ops::ControlFlow::Continue(())

@@ -103,6 +103,30 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it is about a program as it is now, before more news of it.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::AskToStop { .. }
+            | Self::RunStopCommand { .. }
+            | Self::Signal { .. }
+            | Self::Kill { .. }
+            | Self::LookAtWork { .. } => true,
+            Self::Record { .. }
+            | Self::RecordShutdown(_)
+            | Self::RecordPlan { .. }
+            | Self::KeepOverride { .. }
+            | Self::Launch(_)
+            | Self::CheckTree { .. }
+            | Self::ForgetWork { .. }
+            | Self::Respec { .. }
+            | Self::Release { .. }
+            | Self::Note(_)
+            | Self::Finish { .. } => false,
+        }
+    }
+}
+
 /// An order to start a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {

@@ -3,7 +3,7 @@
 use super::instance::Turn;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
-use super::{Action, EndCause, Instance, Launch, Phase, Replace, Run, Trial};
+use super::{Action, EndCause, Instance, Launch, Phase, Replace, Run, Ticket, Trial};
 use crate::model::{Exit, LaunchFailure, Moment, Program, Signal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,22 +122,56 @@ impl Instance {
         }
     }
 
-    /// Starts a new run with the newest spec. The old one, if any, is gone with all its descendants.
+    /// Starts a new run with the newest spec, as soon as it is its turn. The old one, if any, is gone with all its descendants.
     /// `judged`: it replaces another run, and its siblings are replaced only if it does well.
     pub(super) fn launch(&mut self, turn: &mut Turn<'_>, why: String, judged: bool) {
-        let Some(spec) = turn.spec else { return };
         if turn.blocked {
-            let why = "waits until an earlier process of it, of which there is no record, is gone".to_owned();
-            return self.enter(turn, Phase::Stopped, Some(why));
+            return self.wait_for_stray(turn);
         }
         let first = matches!(self.phase, Phase::Stopped) && self.last_exit.is_none();
-        self.restarts = if first { self.restarts } else { self.restarts.saturating_add(1) };
-        if judged && turn.has_siblings {
-            self.trial = Trial::Running;
-        }
         self.replace = None;
         self.hurry = false;
         self.queued = false;
+        let ticket = Ticket { number: turn.flights.draw(), judged, again: !first };
+        match turn.flights.admit(turn.most_flights) {
+            true => self.take_off(turn, ticket, why),
+            false => self.enter(turn, Phase::Waiting(ticket), Some(why)),
+        }
+    }
+
+    /// It waits for its turn to be launched. A new reason to be launched leaves it its place.
+    pub(super) fn settle_waiting(&mut self, turn: &mut Turn<'_>, mut ticket: Ticket) {
+        if let Wish::Stop(reason) = &turn.wish {
+            let why = reason.text(turn.slot.program.as_str());
+            return self.stop_here(turn, why);
+        }
+        if turn.blocked {
+            return self.wait_for_stray(turn);
+        }
+        if let Some(why) = self.launch_text("started again") {
+            ticket.judged |= matches!(self.replace, Some(Replace::Edit(_)));
+            self.calm_down();
+            self.replace = None;
+            self.why = why;
+        }
+        if turn.flights.calls(turn.slot, turn.most_flights) {
+            let why = std::mem::take(&mut self.why);
+            return self.take_off(turn, ticket, why);
+        }
+        self.phase = Phase::Waiting(ticket);
+    }
+
+    fn wait_for_stray(&mut self, turn: &mut Turn<'_>) {
+        let why = "waits until an earlier process of it, of which there is no record, is gone".to_owned();
+        self.enter(turn, Phase::Stopped, Some(why));
+    }
+
+    fn take_off(&mut self, turn: &mut Turn<'_>, ticket: Ticket, why: String) {
+        let Some(spec) = turn.spec else { return };
+        self.restarts = self.restarts.saturating_add(u32::from(ticket.again));
+        if ticket.judged && turn.has_siblings {
+            self.trial = Trial::Running;
+        }
         let run = Run::new(turn.random.run_id(), turn.label(), Arc::clone(spec), turn.generation);
         turn.runs.insert(run.id, turn.slot.clone());
         turn.then.push(Action::Launch(Box::new(Launch {

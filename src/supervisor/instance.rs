@@ -4,12 +4,15 @@
 //! and on the time. Both leave through [`Instance::enter`], the one place that sets the phase.
 
 use super::edit::outdated;
+use super::flights::{Flights, waits_text};
 use super::mutant::mutant;
 use super::random::Random;
 use super::storm::Storm;
 use super::wish::Wish;
 use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
-use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
+use crate::model::{
+    Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot, StartConcurrency,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -41,6 +44,9 @@ pub(super) struct Turn<'a> {
     pub(super) may_replace: bool,
     pub(super) out: &'a mut VecDeque<Action>,
     pub(super) random: &'a mut Random,
+    /// The launches that are in flight or wait, and how many may be in flight.
+    pub(super) flights: &'a mut Flights,
+    pub(super) most_flights: StartConcurrency,
     /// Holds restarts of crash loops back when there are many.
     pub(super) storm: &'a mut Storm,
     /// Which slot each live run belongs to.
@@ -99,6 +105,7 @@ impl Instance {
             Phase::Completed => PhaseKind::Completed,
             Phase::Failed(_) => PhaseKind::Failed,
             Phase::Backoff(_) => PhaseKind::Backoff,
+            Phase::Waiting(_) => PhaseKind::Waiting,
             Phase::Starting(_) => PhaseKind::Starting,
             Phase::Running(_) => PhaseKind::Running,
             Phase::Draining(..) => PhaseKind::Draining,
@@ -110,7 +117,9 @@ impl Instance {
     /// The live run, if there is one.
     pub fn run(&self) -> Option<&Run> {
         match &self.phase {
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => None,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                None
+            }
             Phase::Starting(run)
             | Phase::Running(run)
             | Phase::Draining(run, _)
@@ -126,7 +135,9 @@ impl Instance {
 
     pub(super) fn run_mut(&mut self) -> Option<&mut Run> {
         match &mut self.phase {
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => None,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                None
+            }
             Phase::Starting(run)
             | Phase::Running(run)
             | Phase::Draining(run, _)
@@ -138,7 +149,11 @@ impl Instance {
     /// When something is to happen although no news come.
     pub(super) fn deadline(&self) -> Option<Moment> {
         match &self.phase {
-            Phase::Stopped | Phase::Completed | Phase::Starting(_) | Phase::Killing(_) => None,
+            Phase::Stopped
+            | Phase::Completed
+            | Phase::Waiting(_)
+            | Phase::Starting(_)
+            | Phase::Killing(_) => None,
             Phase::Failed(at) | Phase::Draining(_, at) => *at,
             Phase::Backoff(at) => (!mutant!(EndlessBackoff)).then_some(*at),
             Phase::Running(run) => match self.trial {
@@ -156,7 +171,9 @@ impl Instance {
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
         match phase {
             // Without a live run there are no news; the core looked that up.
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => self.phase = phase,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                self.phase = phase
+            }
             Phase::Starting(run) => self.while_starting(turn, run, news),
             Phase::Running(run) => self.while_running(turn, run, news),
             Phase::Draining(run, until) => self.while_draining(turn, run, until, news),
@@ -283,6 +300,7 @@ impl Instance {
             Phase::Completed => self.settle_resting(turn, Phase::Completed, None),
             Phase::Failed(retry) => self.settle_resting(turn, Phase::Failed(retry), retry),
             Phase::Backoff(until) => self.settle_resting(turn, Phase::Backoff(until), Some(until)),
+            Phase::Waiting(ticket) => self.settle_waiting(turn, ticket),
             Phase::Starting(run) => {
                 if mutant!(SecondLaunch) && self.replace.is_some() && turn.wish.is_run() {
                     return self.launch(turn, String::new(), false);
@@ -382,7 +400,11 @@ impl Instance {
             self.why = why;
         }
         let label = self.run().map_or_else(|| turn.label(), |run| run.label.clone());
-        turn.note(label, Fact::Phase { to: self.kind(), reason: self.why.clone() });
+        let reason = match self.phase {
+            Phase::Waiting(_) => waits_text(turn.most_flights),
+            _ => self.why.clone(),
+        };
+        turn.note(label, Fact::Phase { to: self.kind(), reason });
     }
 }
 

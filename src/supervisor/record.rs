@@ -50,6 +50,8 @@ pub enum Phase {
     Failed(Option<Moment>),
     /// The pause before a restart, and its end.
     Backoff(Moment),
+    /// It is to be launched, and so many launches are in flight that it is not its turn.
+    Waiting(Ticket),
     /// A launch was ordered.
     Starting(Run),
     /// It runs.
@@ -60,6 +62,17 @@ pub enum Phase {
     Stopping(Run, StopStage),
     /// KILL was ordered.
     Killing(Run),
+}
+
+/// A place in the queue of those that wait for a launch, and what that launch will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Lower goes first. No two that wait have the same.
+    pub number: u64,
+    /// It replaces another run, and its siblings are replaced only if it does well.
+    pub judged: bool,
+    /// It is not the first launch, so it counts as a restart.
+    pub again: bool,
 }
 
 /// How far a stop is.

@@ -20,6 +20,7 @@ impl Supervisor {
             return Err(Refused::ShuttingDown);
         }
         let granted = self.grant(now, by, request);
+        self.call_waiting(now);
         self.finish_if_over();
         granted
     }
@@ -276,7 +277,7 @@ impl Instance {
             }
             // A forced stop, if there was one, is taken back with the stop.
             Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry &= mutant!(HurryStays),
-            Phase::Stopping(..) | Phase::Killing(_) => {}
+            Phase::Waiting(_) | Phase::Stopping(..) | Phase::Killing(_) => {}
         }
     }
 
@@ -295,7 +296,7 @@ impl Instance {
             Phase::Stopping(..) | Phase::Killing(_) => self.hurry |= force,
             // Whether it is forced is looked at when its turn comes.
             Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry = false,
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {}
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {}
         }
         self.replace = Some(replace);
     }

@@ -89,10 +89,12 @@ fn is_in_motion(instance: &Instance) -> bool {
     match &instance.phase {
         Phase::Draining(..) => false,
         Phase::Running(_) => instance.trial == Trial::Running && instance.replace.is_none(),
+        Phase::Waiting(ticket) if ticket.judged => true,
         Phase::Stopped
         | Phase::Completed
         | Phase::Failed(_)
         | Phase::Backoff(_)
+        | Phase::Waiting(_)
         | Phase::Starting(_)
         | Phase::Stopping(..)
         | Phase::Killing(_) => instance.replace.is_some() || instance.trial == Trial::Running,

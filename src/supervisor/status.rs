@@ -113,7 +113,7 @@ pub enum PhaseKind {
     Draining,
     /// A launch was ordered.
     Starting,
-    /// For something else.
+    /// It waits for its turn to be launched.
     Waiting,
     /// It runs and is ready.
     Running,

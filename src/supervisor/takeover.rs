@@ -184,7 +184,9 @@ impl Instance {
     fn lost(&mut self, turn: &mut Turn<'_>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
         match phase {
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => self.phase = phase,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                self.phase = phase
+            }
             // The order never reached the keeper: no process, no failure.
             Phase::Starting(run) => {
                 turn.runs.remove(&run.id);
@@ -220,6 +222,7 @@ impl Instance {
             | Phase::Completed
             | Phase::Failed(_)
             | Phase::Backoff(_)
+            | Phase::Waiting(_)
             | Phase::Starting(_)
             | Phase::Running(_) => {}
         }

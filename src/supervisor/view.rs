@@ -1,6 +1,7 @@
 //! The core's state as the picture that people get.
 
 use super::ended::humane;
+use super::flights::waits_text;
 use super::wish::{Wish, wanted_count};
 use super::{
     Desired, Instance, InstanceStatus, Phase, PhaseKind, ProgramStatus, Settled, Status, StopStage,
@@ -99,6 +100,7 @@ impl Supervisor {
                 Phase::Failed(at) => *at,
                 Phase::Stopped
                 | Phase::Completed
+                | Phase::Waiting(_)
                 | Phase::Starting(_)
                 | Phase::Running(_)
                 | Phase::Draining(..)
@@ -106,7 +108,10 @@ impl Supervisor {
                 | Phase::Killing(_) => None,
             },
             adopted: run.is_some_and(|run| run.adopted),
-            reason: instance.reason(now),
+            reason: match instance.phase {
+                Phase::Waiting(_) => waits_text(self.most_flights()),
+                _ => instance.reason(now),
+            },
             settled: self.settled(slot, instance, now),
         }
     }
@@ -115,9 +120,14 @@ impl Supervisor {
     fn settled(&self, slot: &Slot, instance: &Instance, now: Moment) -> Settled {
         let wish = self.wish_of(slot);
         match (&instance.phase, &wish) {
-            (Phase::Starting(_) | Phase::Draining(..) | Phase::Stopping(..) | Phase::Killing(_), _) => {
-                Settled::Moving
-            }
+            (
+                Phase::Waiting(_)
+                | Phase::Starting(_)
+                | Phase::Draining(..)
+                | Phase::Stopping(..)
+                | Phase::Killing(_),
+                _,
+            ) => Settled::Moving,
             (Phase::Running(_), Wish::Stop(_)) => Settled::Moving,
             (Phase::Running(run), Wish::Run) => match (&instance.replace, run.started_at) {
                 (Some(_), _) if self.replacing_has_stopped(&slot.program) => Settled::Bad,
@@ -168,7 +178,8 @@ impl Instance {
             Phase::Stopping(_, StopStage::Sweeping { .. })
             | Phase::Killing(_)
             | Phase::Completed
-            | Phase::Failed(None) => self.why.clone(),
+            | Phase::Failed(None)
+            | Phase::Waiting(_) => self.why.clone(),
         }
     }
 }

@@ -2,49 +2,61 @@
 //! here: an answer that the supervisor did not give.
 
 use super::access::Admission;
+use super::lane::{Lane, in_turn};
+use super::room::{NoSeat, Seat};
 use super::who::who;
 use super::{Door, feed};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
 use crate::control::wire::{ErrorDto, ErrorKind, ScaleTo};
 use crate::model::Signal;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::{StatusCode, header, request::Parts};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 /// A body must be complete after so long.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// So many feeds at once, fewer than connections: a room full of followers must not lock `stop` out.
-const FEEDS: usize = 48;
+/// So many requests at once that are answered from memory: an answer about thousands of programs is megabytes long.
+const QUICK: usize = 4;
+/// So many at once that take a disk.
+const SLOW: usize = 2;
+/// The most names in a request, and the most of them that are patterns: each is held against every program.
+const NAMES: (usize, usize) = (4096, 64);
 
 /// What every handler needs.
 #[derive(Clone)]
 struct Shared {
     door: Door,
-    feeds: Arc<Semaphore>,
+    quick: Lane,
+    slow: Lane,
 }
 
 /// All routes.
 pub(super) fn router(door: Door) -> Router {
-    let shared = Shared { door, feeds: Arc::new(Semaphore::new(FEEDS)) };
-    Router::new()
+    let shared = Shared { door, quick: Lane::new(QUICK), slow: Lane::new(SLOW) };
+    let quick = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/programs/{name}", get(program))
-        .route("/v1/diff", get(diff))
-        .route("/v1/settle", get(settle))
         .route("/v1/logs", get(logs))
         .route("/v1/events", get(events))
+        .route_layer(from_fn_with_state(shared.quick.clone(), in_turn));
+    let slow = Router::new()
+        .route("/v1/diff", get(diff))
         .route("/v1/history", get(history))
         .route("/v1/why/{name}", get(why))
+        .route_layer(from_fn_with_state(shared.slow.clone(), in_turn));
+    Router::new()
+        .merge(quick)
+        .merge(slow)
+        .route("/v1/settle", get(settle))
         .route("/v1/reload", post(reload))
         .route("/v1/start", post(start))
         .route("/v1/stop", post(stop))
@@ -101,6 +113,7 @@ fn usage(message: impl Into<String>) -> Response {
 impl Shared {
     /// Hands a request to the supervisor and waits for what it says.
     async fn call(&self, peer: Peer, request: ApiRequest) -> Result<Sent, Response> {
+        check_names(request.names()).map_err(usage)?;
         let (reply, answer) = Reply::channel();
         let who = who(peer, &request).await;
         if (self.door)(Call { who, request, reply }).is_err() {
@@ -118,6 +131,17 @@ impl Shared {
             Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
             Err(refused) => refused,
         }
+    }
+}
+
+fn check_names(names: &[String]) -> Result<(), String> {
+    let pattern = |name: &&String| name.contains(['*', '?', '[', '@']);
+    if names.len() > NAMES.0 {
+        return Err(format!("more than {} names in one request", NAMES.0));
+    }
+    match names.iter().filter(pattern).count() > NAMES.1 {
+        true => Err(format!("more than {} patterns in one request", NAMES.1)),
+        false => Ok(()),
     }
 }
 
@@ -195,7 +219,12 @@ async fn diff(State(shared): State<Shared>, peer: Peer) -> Response {
     shared.ask(peer, ApiRequest::Diff).await
 }
 
-async fn settle(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
+async fn settle(
+    State(shared): State<Shared>,
+    peer: Peer,
+    Extension(seat): Extension<Arc<Seat>>,
+    Query(pairs): Pairs,
+) -> Response {
     let found = match Parameters::of(pairs, &["name", "wait_ms"]) {
         Ok(found) => found,
         Err(message) => return usage(message),
@@ -205,10 +234,16 @@ async fn settle(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -
         Some(Ok(millis)) => Duration::from_millis(millis).min(ApiRequest::MAX_WAIT),
         Some(Err(_)) => return usage("`wait_ms` is a number of milliseconds"),
     };
+    seat.wait();
     shared.ask(peer, ApiRequest::Settle { names: found.names, wait }).await
 }
 
-async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
+async fn logs(
+    State(shared): State<Shared>,
+    peer: Peer,
+    Extension(seat): Extension<Arc<Seat>>,
+    Query(pairs): Pairs,
+) -> Response {
     let found = match Parameters::of(pairs, &["name", "lines", "follow"]) {
         Ok(found) => found,
         Err(message) => return usage(message),
@@ -226,11 +261,11 @@ async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> 
         Some("" | "true" | "1") => true,
         Some(_) => return usage("`follow` is true or false"),
     };
-    let Ok(slot) = Arc::clone(&shared.feeds).try_acquire_owned() else {
-        return failure(ErrorDto::new(ErrorKind::Busy, format!("{FEEDS} readers follow logs already")));
-    };
+    if let Err(NoSeat) = seat.follow() {
+        return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
+    }
     match shared.call(peer, ApiRequest::Logs { names: found.names, lines, follow }).await {
-        Ok(Sent::Feed(items)) => feed::lines(items, slot),
+        Ok(Sent::Feed(items)) => feed::lines(items, seat),
         Ok(Sent::Events(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
@@ -241,6 +276,7 @@ async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> 
 async fn events(
     State(shared): State<Shared>,
     peer: Peer,
+    Extension(seat): Extension<Arc<Seat>>,
     headers: header::HeaderMap,
     Query(pairs): Pairs,
 ) -> Response {
@@ -254,11 +290,11 @@ async fn events(
         Some(Ok(number)) => Some(number),
         Some(Err(_)) => return usage("`after` is the number of an event"),
     };
-    let Ok(slot) = Arc::clone(&shared.feeds).try_acquire_owned() else {
-        return failure(ErrorDto::new(ErrorKind::Busy, format!("{FEEDS} readers follow already")));
-    };
+    if let Err(NoSeat) = seat.follow() {
+        return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
+    }
     match shared.call(peer, ApiRequest::Events { names: found.names, after }).await {
-        Ok(Sent::Events(items)) => feed::events(items, slot),
+        Ok(Sent::Events(items)) => feed::events(items, seat),
         Ok(Sent::Feed(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
@@ -305,23 +341,26 @@ impl Order {
     }
 }
 
-/// Reads the body as JSON, whatever its content type says: `curl -d '{"names": ["web"]}'` works.
-async fn order(request: Request) -> Result<Order, Response> {
+async fn body(request: Request) -> Result<Bytes, Response> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY) {
         return Err(too_large());
     }
     let body: Body = request.into_body();
-    let bytes = match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => return Err(too_large()),
-        Err(_) => return Err(failure(ErrorDto::new(ErrorKind::TimedOut, "the body did not come in time"))),
-    };
-    if bytes.is_empty() {
-        return Ok(Order::default());
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(failure(ErrorDto::new(ErrorKind::TimedOut, "the body did not come in time"))),
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| usage(format!("the body is not what is expected: {error}")))
+}
+
+/// The body as JSON, whatever its content type says: `curl -d '{"names": ["web"]}'` works.
+fn order(bytes: &[u8]) -> Result<Order, String> {
+    match bytes.is_empty() {
+        true => Ok(Order::default()),
+        false => serde_json::from_slice(bytes)
+            .map_err(|error| format!("the body is not what is expected: {error}")),
+    }
 }
 
 fn too_large() -> Response {
@@ -330,45 +369,74 @@ fn too_large() -> Response {
     (StatusCode::PAYLOAD_TOO_LARGE, Json(error)).into_response()
 }
 
-/// Reads an order, makes a request of it, asks.
-async fn act(
+/// Whoever orders something, and the queue where they stand.
+struct Orderer {
     shared: Shared,
     peer: Peer,
-    request: Request,
-    make: impl FnOnce(Order) -> Result<ApiRequest, &'static str>,
-) -> Response {
-    match order(request).await.map(make) {
-        Ok(Ok(request)) => shared.ask(peer, request).await,
-        Ok(Err(message)) => usage(message),
-        Err(refused) => refused,
+    seat: Arc<Seat>,
+}
+
+impl FromRequestParts<Shared> for Orderer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        let peer = Peer::from_request_parts(parts, shared).await?;
+        let seat = parts.extensions.get::<Arc<Seat>>().cloned().ok_or_else(stranger)?;
+        Ok(Self { shared: shared.clone(), peer, seat })
     }
 }
 
-async fn reload(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |_| Ok(ApiRequest::Reload)).await
+/// Reads an order, makes a request of it, asks. Until its turn comes it is nothing but bytes.
+async fn act(
+    Orderer { shared, peer, seat }: Orderer,
+    request: Request,
+    make: impl FnOnce(Order) -> Result<ApiRequest, &'static str>,
+) -> Response {
+    let bytes = match body(request).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return refused,
+    };
+    let _turn = shared.quick.turn(&seat).await;
+    match order(&bytes).map(make) {
+        Ok(Ok(request)) => shared.ask(peer, request).await,
+        Ok(Err(message)) => usage(message),
+        Err(message) => usage(message),
+    }
 }
 
-async fn start(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| Ok(ApiRequest::Start { names: order.named() })).await
+async fn reload(Orderer { shared, peer, seat }: Orderer, request: Request) -> Response {
+    let bytes = match body(request).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return refused,
+    };
+    let _turn = shared.slow.turn(&seat).await;
+    match order(&bytes) {
+        Ok(_) => shared.ask(peer, ApiRequest::Reload).await,
+        Err(message) => usage(message),
+    }
 }
 
-async fn stop(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| {
+async fn start(orderer: Orderer, request: Request) -> Response {
+    act(orderer, request, |mut order| Ok(ApiRequest::Start { names: order.named() })).await
+}
+
+async fn stop(orderer: Orderer, request: Request) -> Response {
+    act(orderer, request, |mut order| {
         Ok(ApiRequest::Stop { names: order.named(), force: order.force, runtime: order.runtime })
     })
     .await
 }
 
-async fn restart(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| match order.named() {
+async fn restart(orderer: Orderer, request: Request) -> Response {
+    act(orderer, request, |mut order| match order.named() {
         names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
         names => Ok(ApiRequest::Restart { names, force: order.force }),
     })
     .await
 }
 
-async fn signal(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| {
+async fn signal(orderer: Orderer, request: Request) -> Response {
+    act(orderer, request, |mut order| {
         let signal = order.signal.as_deref().ok_or("`signal` is missing")?;
         let signal: Signal =
             signal.parse().map_err(|_| "`signal` is not a signal: TERM, SIGHUP, RTMIN+1, 10")?;
@@ -380,8 +448,8 @@ async fn signal(State(shared): State<Shared>, peer: Peer, request: Request) -> R
     .await
 }
 
-async fn scale(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| {
+async fn scale(orderer: Orderer, request: Request) -> Response {
+    act(orderer, request, |order| {
         let name = order.name.ok_or("`name` is missing")?;
         let to: ScaleTo = order
             .to
@@ -394,8 +462,8 @@ async fn scale(State(shared): State<Shared>, peer: Peer, request: Request) -> Re
     .await
 }
 
-async fn shutdown(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| match order.named().is_empty() {
+async fn shutdown(orderer: Orderer, request: Request) -> Response {
+    act(orderer, request, |mut order| match order.named().is_empty() {
         true => Ok(ApiRequest::Shutdown { force: order.force }),
         false => Err("a shutdown ends everything and takes no names; /v1/stop does"),
     })

@@ -49,7 +49,7 @@ impl Stage {
                 Ok(())
             }
         };
-        let server = serve(listener, access, Arc::new(door)).unwrap();
+        let server = serve(listener, None, access, Arc::new(door)).unwrap();
         Self { server: Some(server), folder, asked, feeds, full }
     }
 

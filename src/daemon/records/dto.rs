@@ -3,7 +3,7 @@
 use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, ProgramName, RunId, Signal};
 use crate::supervisor::{
     Author, Instance, Override, Phase, Replace, Run, ScaleWish, ShutdownRecord, Started, StopStage, StopWish,
-    Trial,
+    Ticket, Trial,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,6 +54,8 @@ enum PhaseDto {
     Completed,
     Failed(Option<u64>),
     Backoff(u64),
+    /// Number, judged, again.
+    Waiting(u64, bool, bool),
     Starting(RunDto),
     Running(RunDto),
     Draining(RunDto, Option<u64>),
@@ -217,6 +219,7 @@ impl PhaseDto {
             Phase::Completed => Self::Completed,
             Phase::Failed(retry) => Self::Failed(retry.map(Moment::as_nanos)),
             Phase::Backoff(until) => Self::Backoff(until.as_nanos()),
+            Phase::Waiting(Ticket { number, judged, again }) => Self::Waiting(*number, *judged, *again),
             Phase::Starting(run) => Self::Starting(RunDto::of(run)),
             Phase::Running(run) => Self::Running(RunDto::of(run)),
             Phase::Draining(run, until) => Self::Draining(RunDto::of(run), until.map(Moment::as_nanos)),
@@ -237,6 +240,7 @@ impl PhaseDto {
             Self::Completed => Phase::Completed,
             Self::Failed(retry) => Phase::Failed(retry.map(moment)),
             Self::Backoff(until) => Phase::Backoff(moment(until)),
+            Self::Waiting(number, judged, again) => Phase::Waiting(Ticket { number, judged, again }),
             Self::Starting(run) => Phase::Starting(run.restore(program, find)?),
             Self::Running(run) => Phase::Running(run.restore(program, find)?),
             Self::Draining(run, until) => Phase::Draining(run.restore(program, find)?, until.map(moment)),
@@ -254,7 +258,7 @@ impl PhaseDto {
 
     fn run(&self) -> Option<&RunDto> {
         match self {
-            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) => None,
+            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) | Self::Waiting(..) => None,
             Self::Starting(run)
             | Self::Running(run)
             | Self::Draining(run, _)
@@ -266,7 +270,7 @@ impl PhaseDto {
 
     fn run_mut(&mut self) -> Option<&mut RunDto> {
         match self {
-            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) => None,
+            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) | Self::Waiting(..) => None,
             Self::Starting(run)
             | Self::Running(run)
             | Self::Draining(run, _)

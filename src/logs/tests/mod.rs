@@ -82,6 +82,10 @@ impl<F: FnMut(&FollowItem) -> FollowVerdict + Send> FollowSink for F {
         self(item)
     }
 
+    fn wait(&mut self) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
     fn is_gone(&self) -> bool {
         false
     }

@@ -113,8 +113,8 @@ fn the_limit_can_end_the_supervisor() {
          wait 1s
             => launch web.1#2 as web: web
          failed web.1
-            => release web.1#2
             => ask db.1#1 SIGTERM
+            => release web.1#2
          exited db.1 TERM
             => check db.1#1
          empty db.1
@@ -136,8 +136,8 @@ fn a_shutdown_for_the_limit_is_on_disk_before_the_failure() {
             => launch web.1#2 as web: web
          crash at 3: failed web.1
             => died
-            => release web.1#2
             => ask db.1#1 SIGTERM
+            => release web.1#2
          exited db.1 TERM
             => check db.1#1
          empty db.1
