@@ -108,6 +108,9 @@ fn build(
         finished: None,
     };
     let took_over = read_file.then(|| takeover_text(inherited.predecessor));
+    if let Some(how) = &took_over {
+        tracing::warn!("this supervisor {how}");
+    }
     world.journal.add(first_entry(took_over.as_deref(), keeper_pid));
     let table =
         take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);

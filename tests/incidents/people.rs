@@ -51,7 +51,24 @@ fn stopped_by_a_colleague() {
     let request = json["causes"].as_array().unwrap().iter().find(|cause| cause["kind"] == "request").unwrap();
     assert_eq!(request["by"], who.as_str(), "{json:#}");
     start_works(&rig, "web");
+    behind_sudo(&rig);
     rig.shutdown();
+}
+
+/// Everybody is root behind sudo: whoever logged in is named all the same, where the kernel knows.
+fn behind_sudo(rig: &Rig) {
+    let mut stop = rig.program(std::path::Path::new("/bin/sh"));
+    stop.args(["-c", "echo 65534 2>/dev/null >/proc/self/loginuid || exit 99; exec \"$@\"", "sh"]);
+    stop.arg(rig.binary()).arg("-c").arg(rig.file()).args(["stop", "other"]);
+    let answer = finish(stop, LIMIT);
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(65534)).unwrap();
+    match (answer.code, user) {
+        (Some(0), Some(user)) => {
+            in_order(&reason(rig, "other"), &[&format!("stopped by {} as ", user.name)]);
+        }
+        (Some(99), _) | (_, None) => tools::cannot("a login cannot be pretended here"),
+        (_, Some(_)) => panic!("{}", answer.all()),
+    }
 }
 
 #[test]

@@ -204,4 +204,26 @@ mod tests {
         let text = plain(r#"{"program": "web", "present": false, "instances": [], "causes": []}"#);
         assert!(text.contains("web  is gone") && text.contains("next: nothing, until an entry"), "{text}");
     }
+
+    #[test]
+    fn a_gap_a_note_and_the_next_steps_have_their_places() {
+        let text = plain(
+            r#"{"program": "web", "present": true, "notes": ["not valid since 2026-11-21T08:00:09Z"],
+             "left_out": {"after": 1, "entries": 30, "failures": 9}, "instances": [
+              {"id": "web.1", "phase": "failed", "since": "2026-11-21T08:00:00.000Z", "reason": "", "next": null, "findings": [], "last_lines": [], "help": ["mend it", "x\u001b"]},
+              {"id": "web.2", "phase": "failed", "since": "2026-11-21T08:00:00.000Z", "reason": "", "next": null, "findings": [], "last_lines": [], "help": ["mend it"]}],
+             "causes": [
+              {"seq": 1, "at": "2026-11-21T08:00:00.000Z", "kind": "exited", "program": "web", "instance": "web.1", "text": "exited"},
+              {"seq": 32, "at": "2026-11-21T08:00:00.000Z", "kind": "phase", "program": "web", "instance": "web.1", "phase": "backoff", "text": "it exited"},
+              {"seq": 33, "at": "2026-11-21T08:00:00.000Z", "kind": "phase", "program": "web", "instance": "web.1", "phase": "starting", "text": "restarted: it exited"}]}"#,
+        );
+        for part in [
+            "note: not valid since 08:00:09\nwhat led there:",
+            "  exited\n  …         9 more failures among 30 more events\n",
+            "backoff: it exited\n  08:00:00  starting\n",
+            "what you can do:\n  mend it\n  x^[\n",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+    }
 }
