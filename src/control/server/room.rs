@@ -2,7 +2,8 @@
 //!
 //! In: who arrives, whose turn it is on each seat, bytes that are on their way out. Out: seats, and the word to leave.
 //! Shares are fair: the user who has the most gives, of theirs the process that has the most, and of its seats the one
-//! that has kept the server waiting longest. So whoever takes every seat holds up nobody else.
+//! that has kept the server waiting longest. So whoever takes every seat holds up nobody else, and turning away those who
+//! have enough costs next to nothing.
 //! Never add here: sockets, HTTP, clocks (the order of events is enough).
 
 use crate::control::request::Peer;
@@ -98,11 +99,16 @@ impl Room {
         Self(Arc::new(Inner { shares, table: Mutex::default(), emptied: Notify::new() }))
     }
 
-    /// A seat for a connection. Where there is none left, somebody has to leave.
-    pub(super) fn enter(&self, who: Who) -> Seat {
+    /// A seat for a connection. Where there is none left, somebody has to leave; nobody for another of the process that has
+    /// the most already, and then there is none.
+    pub(super) fn enter(&self, who: Who) -> Option<Seat> {
         let mut table = self.table();
         while table.seats.len() >= self.0.shares.seats {
-            let Some(number) = table.greediest(Some((who, 1)), |_| 1) else { break };
+            let number = table.greediest(Some((who, 1)), |_| 1)?;
+            // Processes of other pid namespaces cannot be told from each other.
+            if who.pid != 0 && table.seats.get(&number).is_some_and(|one| one.who == who) {
+                return None;
+            }
             table.send_away(number);
         }
         let number = table.tick();
@@ -116,7 +122,7 @@ impl Room {
             leave: Arc::clone(&leave),
         };
         table.seats.insert(number, occupant);
-        Seat { room: self.clone(), who, number, leave }
+        Some(Seat { room: self.clone(), who, number, leave })
     }
 
     /// Somebody leaves, so that a descriptor becomes free. False: there is nobody.
@@ -264,10 +270,23 @@ impl Table {
         let new = newcomer.map(|(who, _)| who);
         let (uid, _) =
             users.into_iter().max_by_key(|(uid, share)| (*share, new.map(|who| who.uid) == Some(*uid)))?;
-        let theirs = processes.into_iter().filter(|(who, _)| who.uid == uid);
-        let (who, _) = theirs.max_by_key(|(who, share)| (*share, new == Some(*who)))?;
-        let seats = self.seats.iter().filter(|(_, one)| one.who == who && weight(one) > 0);
-        seats.min_by_key(|(_, one)| (!one.stalled, one.turn, one.since)).map(|(number, _)| *number)
+        processes.retain(|who, _| who.uid == uid);
+        let most = processes.values().copied().max()?;
+        processes.retain(|_, share| *share == most);
+        let seats = || self.seats.iter().filter(|(_, one)| weight(one) > 0);
+        // Of several that have as much, the newcomer's own, if it has any seat to give.
+        let own = new.filter(|new| processes.contains_key(new));
+        let of = |(_, one): &(&u64, &Occupant)| own == Some(one.who);
+        let own = seats().filter(of).min_by_key(|(_, one)| one.order());
+        let all = || seats().filter(|(_, one)| processes.contains_key(&one.who));
+        own.or_else(|| all().min_by_key(|(_, one)| one.order())).map(|(number, _)| *number)
+    }
+}
+
+impl Occupant {
+    /// The order in which they have to leave.
+    fn order(&self) -> (bool, Turn, u64) {
+        (!self.stalled, self.turn, self.since)
     }
 }
 
@@ -280,6 +299,10 @@ mod tests {
 
     fn who(uid: u32, pid: i32) -> Who {
         Who { uid, pid }
+    }
+
+    fn enter(room: &Room, uid: u32, pid: i32) -> Seat {
+        room.enter(who(uid, pid)).unwrap()
     }
 
     /// Whether this seat was told to leave.
@@ -296,28 +319,28 @@ mod tests {
     #[test]
     fn whoever_kept_the_server_waiting_longest_leaves_for_the_next() {
         let room = Room::new(ROOM);
-        let seats: Vec<Seat> = (0..4).map(|_| room.enter(who(7, 1))).collect();
+        let seats: Vec<Seat> = (1..5).map(|pid| enter(&room, 7, pid)).collect();
         seats[0].turn(Turn::Supervisor);
         seats[1].turn(Turn::Client);
-        let _fifth = room.enter(who(7, 1));
+        let _fifth = enter(&room, 7, 5);
         assert_eq!(
             [0, 1, 2, 3].map(|n| gone(&seats[n])),
             [false, false, true, false],
             "the oldest of the rest"
         );
         assert!(told(&seats[2]) && !told(&seats[0]));
-        let _sixth = room.enter(who(7, 1));
+        let _sixth = enter(&room, 7, 6);
         assert!(gone(&seats[3]));
     }
 
     #[test]
     fn a_user_who_has_everything_gives_to_others_and_gets_nothing_back() {
         let room = Room::new(ROOM);
-        let greedy: Vec<Seat> = (0..4).map(|_| room.enter(who(7, 1))).collect();
+        let greedy: Vec<Seat> = (1..5).map(|pid| enter(&room, 7, pid)).collect();
         greedy.iter().for_each(|seat| seat.turn(Turn::Supervisor));
-        let others: Vec<Seat> = [0, 8].map(|uid| room.enter(who(uid, 1))).into();
+        let others: Vec<Seat> = [0, 8].map(|uid| enter(&room, uid, 9)).into();
         assert_eq!(greedy.iter().filter(|seat| gone(seat)).count(), 2);
-        let again: Vec<Seat> = (0..10).map(|_| room.enter(who(7, 1))).collect();
+        let again: Vec<Seat> = (10..20).map(|pid| enter(&room, 7, pid)).collect();
         assert!(others.iter().all(|seat| !gone(seat)), "of the others nobody has to go");
         let left = greedy.iter().chain(&again).filter(|seat| !gone(seat));
         assert_eq!(left.count(), 2);
@@ -326,35 +349,39 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_everything_gives_to_others_of_its_user() {
+    fn a_process_that_has_everything_is_turned_away_and_gives_to_others() {
         let room = Room::new(ROOM);
-        let greedy: Vec<Seat> = (0..4).map(|_| room.enter(who(7, 1))).collect();
+        let greedy: Vec<Seat> = (0..4).map(|_| enter(&room, 7, 1)).collect();
         greedy.iter().for_each(|seat| seat.turn(Turn::Supervisor));
-        let other = room.enter(who(7, 2));
-        let _again: Vec<Seat> = (0..10).map(|_| room.enter(who(7, 1))).collect();
-        assert!(!gone(&other));
+        assert!(room.enter(who(7, 1)).is_none());
+        let other = enter(&room, 7, 2);
+        assert_eq!(greedy.iter().filter(|seat| gone(seat)).count(), 1);
+        assert!(room.enter(who(7, 1)).is_none() && !gone(&other));
+        drop(greedy);
+        let strange: Vec<Seat> = (0..10).map(|_| enter(&room, 7, 0)).collect();
+        assert!(!gone(&other) && !gone(&strange[9]), "those who cannot be told apart take turns");
     }
 
     #[test]
     fn followers_stay_unless_they_take_nothing_or_are_of_somebody_with_more() {
         let room = Room::new(ROOM);
-        let [first, second, third] = [7, 7, 7].map(|uid| room.enter(who(uid, 1)));
+        let [first, second, third] = [7, 7, 7].map(|uid| enter(&room, uid, 1));
         assert_eq!([first.follow(), second.follow(), third.follow()], [Ok(()), Ok(()), Err(NoSeat)]);
         assert!(!second.stalls() && third.stalls(), "a reader may rest, a client may not");
         assert_eq!(third.follow(), Err(NoSeat), "nobody gains by sending their own away");
-        let other = room.enter(who(7, 2));
+        let other = enter(&room, 7, 2);
         assert_eq!((other.follow(), gone(&first), gone(&second)), (Ok(()), false, true));
-        let user = room.enter(who(8, 1));
+        let user = enter(&room, 8, 1);
         assert_eq!((user.follow(), gone(&first) ^ gone(&other)), (Ok(()), true));
-        assert_eq!(room.enter(who(8, 1)).follow(), Err(NoSeat));
+        assert_eq!(enter(&room, 8, 1).follow(), Err(NoSeat));
         assert!(!user.stalls());
-        assert_eq!((room.enter(who(8, 2)).follow(), gone(&user)), (Ok(()), true));
+        assert_eq!((enter(&room, 8, 2).follow(), gone(&user)), (Ok(()), true));
     }
 
     #[test]
     fn whoever_waits_longest_waits_again() {
         let room = Room::new(ROOM);
-        let seats = [7, 7, 7].map(|uid| room.enter(who(uid, 1)));
+        let seats = [7, 7, 7].map(|uid| enter(&room, uid, 1));
         seats.iter().for_each(Seat::wait);
         assert_eq!([0, 1, 2].map(|n| gone(&seats[n])), [true, false, false]);
     }
@@ -362,7 +389,7 @@ mod tests {
     #[test]
     fn answers_that_nobody_takes_are_bounded_together() {
         let room = Room::new(ROOM);
-        let [first, second, third] = [7, 7, 8].map(|uid| room.enter(who(uid, 1)));
+        let [first, second, third] = [7, 7, 8].map(|uid| enter(&room, uid, 1));
         first.owe(60);
         first.paid();
         second.owe(60);
