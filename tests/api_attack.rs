@@ -1,6 +1,6 @@
 //! The control socket under attack: nobody who connects can hold up the supervision of programs, or others who ask.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
