@@ -19,7 +19,7 @@ const LATER: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(20);
 /// What the siege may cost in memory at any moment, and for good, in KiB.
 const GROWTH: u64 = 64 * 1024;
-const LEFT: u64 = 16 * 1024;
+const LEFT: u64 = 12 * 1024;
 
 /// A program that writes down when it started, one that talks, and many that only make the answers long.
 fn besieged(rig: &Rig) -> Yaml {

@@ -8,6 +8,7 @@ mod address;
 mod conversation;
 mod feed;
 mod lane;
+mod orders;
 mod patient;
 mod room;
 mod routes;
