@@ -34,6 +34,14 @@ type Stream = (InstanceLabel, LogStream);
 /// Brings a follower back that has been told its history; `None` where its receiver has left.
 pub(super) type Back = Box<dyn FnOnce(Option<Box<dyn FollowSink>>) + Send>;
 
+/// What somebody wants to follow.
+pub(super) struct Wish {
+    pub(super) sources: Vec<FollowSource>,
+    pub(super) last_lines: usize,
+    pub(super) sink: Box<dyn FollowSink>,
+    pub(super) keep_following: bool,
+}
+
 struct Follower {
     number: u64,
     streams: BTreeSet<Stream>,
@@ -56,11 +64,9 @@ impl Followers {
     /// back as [`Followers::back`]. `partial_of` gives what a stream's pipes hold of a begun line.
     pub(super) fn add(
         &mut self,
-        sources: Vec<FollowSource>,
-        last_lines: usize,
-        sink: Box<dyn FollowSink>,
-        keep_following: bool,
-        (partial_of, back): (&dyn Fn(&Stream) -> Vec<u8>, impl FnOnce(u64) -> Back),
+        Wish { sources, last_lines, sink, keep_following }: Wish,
+        partial_of: &dyn Fn(&Stream) -> Vec<u8>,
+        back: impl FnOnce(u64) -> Back,
     ) {
         let partial_of = |stream: &Stream| if keep_following { partial_of(stream) } else { Vec::new() };
         let pasts = pasts(&sources, last_lines, &partial_of);

@@ -25,6 +25,7 @@ pub use recent::KEPT;
 pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
 
 use crate::model::{InstanceLabel, LogStream, RunId};
+use follow::Wish;
 use pump::{Line, Order, Pump};
 use rustix::event::EventfdFlags;
 use std::io;
@@ -102,7 +103,7 @@ impl Logger {
         sink: Box<dyn FollowSink>,
         keep_following: bool,
     ) {
-        self.shared.order(Order::Follow { sources, last_lines, sink, keep_following });
+        self.shared.order(Order::Follow(Wish { sources, last_lines, sink, keep_following }));
     }
 
     /// Ends the pump and waits for it: every byte that was read has been written. Pipes are closed on our side

@@ -3,10 +3,10 @@
 //! In: orders and what pipes hold. Out: bytes to sinks, lines to followers, events. Fairness: at most 256 KiB of one
 //! pipe per turn. Never add here: a call that waits for another process, or a decision about programs.
 
-use super::follow::{Back, Followers};
+use super::follow::{Back, Followers, Wish};
 use super::line::Framer;
 use super::recent::Recent;
-use super::settings::{FollowSink, FollowSource, LogEvent, SinkSettings};
+use super::settings::{FollowSink, LogEvent, SinkSettings};
 use super::sinks::Sinks;
 use crate::model::{InstanceLabel, LogStream, RunId};
 use rustix::buffer::spare_capacity;
@@ -64,12 +64,7 @@ pub(super) enum Order {
         run: RunId,
     },
     Reopen,
-    Follow {
-        sources: Vec<FollowSource>,
-        last_lines: usize,
-        sink: Box<dyn FollowSink>,
-        keep_following: bool,
-    },
+    Follow(Wish),
     /// A follower has been told its history, or its receiver has left.
     Told {
         follower: u64,
@@ -224,7 +219,7 @@ impl Pump {
             Order::Drain { run } => drop(self.draining.insert(run, self.now + DRAIN)),
             Order::Detach { run } => self.detach(run),
             Order::Reopen => self.sinks.reopen(self.now),
-            Order::Follow { sources, last_lines, sink, keep_following } => {
+            Order::Follow(wish) => {
                 let pipes = &self.pipes;
                 let partial_of = |stream: &(InstanceLabel, LogStream)| {
                     let mut begun = pipes.values().filter(|pipe| pipe.stream == *stream);
@@ -235,7 +230,7 @@ impl Pump {
                 let line = self.line.clone();
                 let back =
                     |follower| -> Back { Box::new(move |sink| line.order(Order::Told { follower, sink })) };
-                self.followers.add(sources, last_lines, sink, keep_following, (&partial_of, back));
+                self.followers.add(wish, &partial_of, back);
             }
             Order::Told { follower, sink } => self.followers.back(follower, sink),
             Order::Stop => return std::ops::ControlFlow::Break(()),

@@ -3,7 +3,7 @@
 
 use super::access::Access;
 use super::patient::Patient;
-use super::room::{Room, Seat, Turn};
+use super::room::{Seat, Turn};
 use crate::control::request::Peer;
 use axum::body::HttpBody;
 use hyper::server::conn::http1;
@@ -21,15 +21,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Takes a seat for whoever connected, and speaks with them.
+/// Speaks with whoever sits on this seat, until it is needed.
 pub(super) async fn converse(
     stream: UnixStream,
     peer: Peer,
-    (access, room): (Access, Room),
+    (access, seat): (Access, Arc<Seat>),
     router: axum::Router,
     leaving: watch::Receiver<bool>,
 ) {
-    let seat = Arc::new(room.enter(peer.into()));
     tokio::select! {
         () = speak(stream, peer, access, Arc::clone(&seat), router, leaving) => {}
         () = seat.leave() => {}

@@ -5,6 +5,7 @@
 //! one question does not stand behind another's thousand. Never add here: what is asked.
 
 use super::room::{Seat, Turn, Who};
+use super::routes::too_much;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -38,10 +39,11 @@ impl Lane {
         Self(Arc::new(Mutex::new(Queue { free: at_once, ..Queue::default() })))
     }
 
-    /// Waits for a turn. That it takes time is not the client's fault.
+    /// Waits for a turn. That it takes time is not the client's fault. None: its process has not taken what it was given.
     pub(super) async fn turn(&self, seat: &Seat) -> Option<Service> {
         seat.turn(Turn::Supervisor);
-        self.line_up(seat.who()).await.ok()
+        let service = self.line_up(seat.who()).await.ok()?;
+        seat.may_ask().then_some(service)
     }
 
     fn line_up(&self, who: Who) -> oneshot::Receiver<Service> {
@@ -106,8 +108,10 @@ pub(super) async fn in_turn(
     request: Request,
     next: Next,
 ) -> Response {
-    let _turn = lane.turn(&seat).await;
-    next.run(request).await
+    match lane.turn(&seat).await {
+        Some(_service) => next.run(request).await,
+        None => too_much(),
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod address;
 mod conversation;
 mod feed;
 mod lane;
+mod orders;
 mod patient;
 mod room;
 mod routes;
@@ -17,8 +18,8 @@ pub use access::Access;
 pub use address::{Address, Bind, hold_file, leads_to};
 
 use super::request::{Call, Full, Peer};
-use crate::linux::clock;
 use crate::linux::memory::Thrift;
+use crate::linux::{clock, peer};
 use crate::model::Moment;
 use address::Guard;
 use room::{Room, Shares};
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{UnixListener as AsyncListener, UnixStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// Takes a call to the supervisor, at once or not at all.
 pub type Door = Arc<dyn Fn(Call) -> Result<(), Full> + Send + Sync>;
@@ -38,6 +39,11 @@ pub type Door = Arc<dyn Fn(Call) -> Result<(), Full> + Send + Sync>;
 const CONNECTIONS: usize = 256;
 /// What the connections share. Fewer streams and fewer waits than seats: a room full of them must not lock `stop` out.
 const SHARES: Shares = Shares { seats: CONNECTIONS, following: 48, waiting: 128, owed: 16 * 1024 * 1024 };
+/// So many more descriptors than seats: of connections that were told to leave and are just leaving.
+const LEAVING: usize = 64;
+/// So many conversations go on by a step before new ones are let in: writing one answer may take milliseconds, and turning
+/// somebody away takes none.
+const BETWEEN_ACCEPTS: u32 = 4;
 /// The pause after a failed accept, such as EMFILE: it would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -66,7 +72,8 @@ pub fn serve(
     access: Access,
     door: Door,
 ) -> io::Result<Server> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().event_interval(BETWEEN_ACCEPTS).build()?;
     let (listener, guard) = {
         let _inside = runtime.enter();
         (register(listener)?, address.map(Guard::new))
@@ -81,6 +88,7 @@ pub fn serve(
             guard,
             access,
             room: Room::new(Shares { seats, ..SHARES }),
+            doors: Arc::new(Semaphore::new(seats + LEAVING)),
             refused: false,
             thrift: Thrift::default(),
         };
@@ -110,6 +118,8 @@ struct Reception {
     guard: Option<Guard>,
     access: Access,
     room: Room,
+    /// A permit for each connection that is open, however little is left of it.
+    doors: Arc<Semaphore>,
     /// The last accept failed; said once.
     refused: bool,
     /// Gives the memory of a burst back.
@@ -127,7 +137,6 @@ impl Reception {
             }
         });
         let grace = loop {
-            // Accepting goes before answering: who waits outside has no share yet.
             let accepted = tokio::select! {
                 grace = stopped.as_mut() => break grace,
                 () = hint(self.guard.as_ref()) => {
@@ -138,13 +147,13 @@ impl Reception {
                     self.thrift.tick(clock::now());
                     continue;
                 }
-                accepted = self.listener.accept() => accepted,
+                accepted = next(&self.listener, &self.doors) => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, door)) => {
                     self.refused = false;
                     self.thrift.worked(clock::now(), 1);
-                    self.welcome(stream, &router, &leaving);
+                    self.welcome(stream, door, &router, &leaving);
                 }
                 Err(error) => self.refuse(&error).await,
             }
@@ -154,12 +163,26 @@ impl Reception {
         let _some_are_cut_off = tokio::time::timeout(grace, self.room.empty()).await;
     }
 
-    fn welcome(&self, stream: UnixStream, router: &axum::Router, leaving: &watch::Receiver<bool>) {
+    fn welcome(
+        &self,
+        stream: UnixStream,
+        door: OwnedSemaphorePermit,
+        router: &axum::Router,
+        leaving: &watch::Receiver<bool>,
+    ) {
+        // Killed clients may stand in the queue by the hundred.
+        if peer::has_left(&stream) {
+            return;
+        }
         // A peer that cannot be asked who it is has vanished or is none: no answer.
         let Ok(credentials) = stream.peer_cred() else { return };
         let peer = Peer { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() };
-        let house = (self.access, self.room.clone());
-        tokio::spawn(conversation::converse(stream, peer, house, router.clone(), leaving.clone()));
+        let Some(seat) = self.room.enter(peer.into()).map(Arc::new) else { return };
+        let (access, router, leaving) = (self.access, router.clone(), leaving.clone());
+        tokio::spawn(async move {
+            let _door = door;
+            conversation::converse(stream, peer, (access, seat), router, leaving).await;
+        });
     }
 
     /// Where descriptors are short, a connection that there is makes room; at once again would only spin.
@@ -179,6 +202,15 @@ impl Reception {
             Err(error) => tracing::error!(%error, "the control socket cannot be used"),
         }
     }
+}
+
+/// The next connection, as soon as there can be one.
+async fn next(
+    listener: &AsyncListener,
+    doors: &Arc<Semaphore>,
+) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
+    let door = Arc::clone(doors).acquire_owned().await.map_err(io::Error::other)?;
+    Ok((listener.accept().await?.0, door))
 }
 
 /// Without a deadline it never comes.

@@ -2,7 +2,8 @@
 //!
 //! In: who arrives, whose turn it is on each seat, bytes that are on their way out. Out: seats, and the word to leave.
 //! Shares are fair: the user who has the most gives, of theirs the process that has the most, and of its seats the one
-//! that has kept the server waiting longest. So whoever takes every seat holds up nobody else.
+//! that has kept the server waiting longest. So whoever takes every seat holds up nobody else, and turning away those who
+//! have enough costs next to nothing.
 //! Never add here: sockets, HTTP, clocks (the order of events is enough).
 
 use crate::control::request::Peer;
@@ -47,6 +48,13 @@ impl From<Peer> for Who {
     /// Processes of another pid namespace are one to us.
     fn from(peer: Peer) -> Self {
         Self { uid: peer.uid, pid: peer.pid.unwrap_or(0) }
+    }
+}
+
+impl Who {
+    /// Whether both are one process for sure: those of other pid namespaces cannot be told from each other.
+    fn is(self, other: Self) -> bool {
+        self == other && self.pid != 0
     }
 }
 
@@ -98,11 +106,15 @@ impl Room {
         Self(Arc::new(Inner { shares, table: Mutex::default(), emptied: Notify::new() }))
     }
 
-    /// A seat for a connection. Where there is none left, somebody has to leave.
-    pub(super) fn enter(&self, who: Who) -> Seat {
+    /// A seat for a connection. Where there is none left, somebody has to leave; nobody for another of the process that has
+    /// the most already, and then there is none.
+    pub(super) fn enter(&self, who: Who) -> Option<Seat> {
         let mut table = self.table();
         while table.seats.len() >= self.0.shares.seats {
-            let Some(number) = table.greediest(Some((who, 1)), |_| 1) else { break };
+            let number = table.greediest(Some((who, 1)), |_| 1)?;
+            if table.seats.get(&number).is_some_and(|one| one.who.is(who)) {
+                return None;
+            }
             table.send_away(number);
         }
         let number = table.tick();
@@ -116,7 +128,7 @@ impl Room {
             leave: Arc::clone(&leave),
         };
         table.seats.insert(number, occupant);
-        Seat { room: self.clone(), who, number, leave }
+        Some(Seat { room: self.clone(), who, number, leave })
     }
 
     /// Somebody leaves, so that a descriptor becomes free. False: there is nobody.
@@ -193,12 +205,23 @@ impl Seat {
         Ok(())
     }
 
-    /// So many bytes of an answer are on their way. Where all together are too many, somebody who does not take theirs
-    /// has to leave.
+    /// Whether one more answer can be kept until it is taken. False: there are as many as there may be, and this process
+    /// has taken the fewest of its own.
+    pub(super) fn may_ask(&self) -> bool {
+        let table = self.room.table();
+        let most = || table.greediest(None, |one| one.owed).and_then(|number| table.seats.get(&number));
+        table.owed() < self.room.0.shares.owed || most().is_none_or(|one| !one.who.is(self.who))
+    }
+
+    /// So many bytes of an answer are on their way. Where all together are too many, somebody else who does not take
+    /// theirs has to leave.
     pub(super) fn owe(&self, bytes: usize) {
         let (mut table, most) = (self.room.table(), self.room.0.shares.owed);
         while table.owed() + bytes > most {
             let Some(number) = table.greediest(Some((self.who, bytes)), |other| other.owed) else { break };
+            if table.seats.get(&number).is_some_and(|one| one.who.is(self.who)) {
+                break;
+            }
             table.send_away(number);
         }
         if let Some(own) = table.seats.get_mut(&self.number) {
@@ -264,114 +287,25 @@ impl Table {
         let new = newcomer.map(|(who, _)| who);
         let (uid, _) =
             users.into_iter().max_by_key(|(uid, share)| (*share, new.map(|who| who.uid) == Some(*uid)))?;
-        let theirs = processes.into_iter().filter(|(who, _)| who.uid == uid);
-        let (who, _) = theirs.max_by_key(|(who, share)| (*share, new == Some(*who)))?;
-        let seats = self.seats.iter().filter(|(_, one)| one.who == who && weight(one) > 0);
-        seats.min_by_key(|(_, one)| (!one.stalled, one.turn, one.since)).map(|(number, _)| *number)
+        processes.retain(|who, _| who.uid == uid);
+        let most = processes.values().copied().max()?;
+        processes.retain(|_, share| *share == most);
+        let seats = || self.seats.iter().filter(|(_, one)| weight(one) > 0);
+        // Of several that have as much, the newcomer's own, if it has any seat to give.
+        let own = new.filter(|new| processes.contains_key(new));
+        let of = |(_, one): &(&u64, &Occupant)| own == Some(one.who);
+        let own = seats().filter(of).min_by_key(|(_, one)| one.order());
+        let all = || seats().filter(|(_, one)| processes.contains_key(&one.who));
+        own.or_else(|| all().min_by_key(|(_, one)| one.order())).map(|(number, _)| *number)
+    }
+}
+
+impl Occupant {
+    /// The order in which they have to leave.
+    fn order(&self) -> (bool, Turn, u64) {
+        (!self.stalled, self.turn, self.since)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    const ROOM: Shares = Shares { seats: 4, following: 2, waiting: 2, owed: 100 };
-
-    fn who(uid: u32, pid: i32) -> Who {
-        Who { uid, pid }
-    }
-
-    /// Whether this seat was told to leave.
-    fn gone(seat: &Seat) -> bool {
-        !seat.room.table().seats.contains_key(&seat.number)
-    }
-
-    fn told(seat: &Seat) -> bool {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let soon = std::time::Duration::from_millis(1);
-        runtime.block_on(async { tokio::time::timeout(soon, seat.leave()).await.is_ok() })
-    }
-
-    #[test]
-    fn whoever_kept_the_server_waiting_longest_leaves_for_the_next() {
-        let room = Room::new(ROOM);
-        let seats: Vec<Seat> = (0..4).map(|_| room.enter(who(7, 1))).collect();
-        seats[0].turn(Turn::Supervisor);
-        seats[1].turn(Turn::Client);
-        let _fifth = room.enter(who(7, 1));
-        assert_eq!(
-            [0, 1, 2, 3].map(|n| gone(&seats[n])),
-            [false, false, true, false],
-            "the oldest of the rest"
-        );
-        assert!(told(&seats[2]) && !told(&seats[0]));
-        let _sixth = room.enter(who(7, 1));
-        assert!(gone(&seats[3]));
-    }
-
-    #[test]
-    fn a_user_who_has_everything_gives_to_others_and_gets_nothing_back() {
-        let room = Room::new(ROOM);
-        let greedy: Vec<Seat> = (0..4).map(|_| room.enter(who(7, 1))).collect();
-        greedy.iter().for_each(|seat| seat.turn(Turn::Supervisor));
-        let others: Vec<Seat> = [0, 8].map(|uid| room.enter(who(uid, 1))).into();
-        assert_eq!(greedy.iter().filter(|seat| gone(seat)).count(), 2);
-        let again: Vec<Seat> = (0..10).map(|_| room.enter(who(7, 1))).collect();
-        assert!(others.iter().all(|seat| !gone(seat)), "of the others nobody has to go");
-        let left = greedy.iter().chain(&again).filter(|seat| !gone(seat));
-        assert_eq!(left.count(), 2);
-        drop((greedy, others, again));
-        assert!(room.table().seats.is_empty());
-    }
-
-    #[test]
-    fn a_process_that_has_everything_gives_to_others_of_its_user() {
-        let room = Room::new(ROOM);
-        let greedy: Vec<Seat> = (0..4).map(|_| room.enter(who(7, 1))).collect();
-        greedy.iter().for_each(|seat| seat.turn(Turn::Supervisor));
-        let other = room.enter(who(7, 2));
-        let _again: Vec<Seat> = (0..10).map(|_| room.enter(who(7, 1))).collect();
-        assert!(!gone(&other));
-    }
-
-    #[test]
-    fn followers_stay_unless_they_take_nothing_or_are_of_somebody_with_more() {
-        let room = Room::new(ROOM);
-        let [first, second, third] = [7, 7, 7].map(|uid| room.enter(who(uid, 1)));
-        assert_eq!([first.follow(), second.follow(), third.follow()], [Ok(()), Ok(()), Err(NoSeat)]);
-        assert!(!second.stalls() && third.stalls(), "a reader may rest, a client may not");
-        assert_eq!(third.follow(), Err(NoSeat), "nobody gains by sending their own away");
-        let other = room.enter(who(7, 2));
-        assert_eq!((other.follow(), gone(&first), gone(&second)), (Ok(()), false, true));
-        let user = room.enter(who(8, 1));
-        assert_eq!((user.follow(), gone(&first) ^ gone(&other)), (Ok(()), true));
-        assert_eq!(room.enter(who(8, 1)).follow(), Err(NoSeat));
-        assert!(!user.stalls());
-        assert_eq!((room.enter(who(8, 2)).follow(), gone(&user)), (Ok(()), true));
-    }
-
-    #[test]
-    fn whoever_waits_longest_waits_again() {
-        let room = Room::new(ROOM);
-        let seats = [7, 7, 7].map(|uid| room.enter(who(uid, 1)));
-        seats.iter().for_each(Seat::wait);
-        assert_eq!([0, 1, 2].map(|n| gone(&seats[n])), [true, false, false]);
-    }
-
-    #[test]
-    fn answers_that_nobody_takes_are_bounded_together() {
-        let room = Room::new(ROOM);
-        let [first, second, third] = [7, 7, 8].map(|uid| room.enter(who(uid, 1)));
-        first.owe(60);
-        first.paid();
-        second.owe(60);
-        third.owe(30);
-        assert!([&first, &second, &third].iter().all(|seat| !gone(seat)));
-        first.owe(60);
-        assert_eq!([&first, &second, &third].map(gone), [false, true, false]);
-        third.paid();
-        third.owe(1000);
-        assert!(!gone(&third), "one answer alone is never too large");
-    }
-}
+mod tests;

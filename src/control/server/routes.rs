@@ -5,25 +5,18 @@ use super::access::Admission;
 use super::lane::{Lane, in_turn};
 use super::room::{NoSeat, Seat};
 use super::who::who;
-use super::{Door, feed};
+use super::{Door, feed, orders};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
-use crate::control::wire::{ErrorDto, ErrorKind, ScaleTo};
-use crate::model::Signal;
-use axum::body::{Body, Bytes};
+use crate::control::wire::{ErrorDto, ErrorKind};
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::{StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest body, in bytes.
-const MAX_BODY: usize = 64 * 1024;
-/// A body must be complete after so long.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many requests at once that are answered from memory: an answer about thousands of programs is megabytes long.
 const QUICK: usize = 4;
 /// So many at once that take a disk.
@@ -33,10 +26,10 @@ const NAMES: (usize, usize) = (4096, 64);
 
 /// What every handler needs.
 #[derive(Clone)]
-struct Shared {
+pub(super) struct Shared {
     door: Door,
-    quick: Lane,
-    slow: Lane,
+    pub(super) quick: Lane,
+    pub(super) slow: Lane,
 }
 
 /// All routes.
@@ -57,13 +50,13 @@ pub(super) fn router(door: Door) -> Router {
         .merge(quick)
         .merge(slow)
         .route("/v1/settle", get(settle))
-        .route("/v1/reload", post(reload))
-        .route("/v1/start", post(start))
-        .route("/v1/stop", post(stop))
-        .route("/v1/restart", post(restart))
-        .route("/v1/signal", post(signal))
-        .route("/v1/scale", post(scale))
-        .route("/v1/shutdown", post(shutdown))
+        .route("/v1/reload", post(orders::reload))
+        .route("/v1/start", post(orders::start))
+        .route("/v1/stop", post(orders::stop))
+        .route("/v1/restart", post(orders::restart))
+        .route("/v1/signal", post(orders::signal))
+        .route("/v1/scale", post(orders::scale))
+        .route("/v1/shutdown", post(orders::shutdown))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || {
             let error = ErrorDto::new(ErrorKind::Usage, "there is nothing at this path");
@@ -96,17 +89,17 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
-fn stranger() -> Response {
+pub(super) fn stranger() -> Response {
     let error = ErrorDto::new(ErrorKind::NotPermitted, "you may not talk to this supervisor");
     failure(error.with_help("root, the user it runs as and members of supervisor.api.group may"))
 }
 
-fn failure(error: ErrorDto) -> Response {
+pub(super) fn failure(error: ErrorDto) -> Response {
     let status = StatusCode::from_u16(error.error.kind.http_status());
     (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(error)).into_response()
 }
 
-fn usage(message: impl Into<String>) -> Response {
+pub(super) fn usage(message: impl Into<String>) -> Response {
     failure(ErrorDto::new(ErrorKind::Usage, message))
 }
 
@@ -125,7 +118,7 @@ impl Shared {
         })
     }
 
-    async fn ask(&self, peer: Peer, request: ApiRequest) -> Response {
+    pub(super) async fn ask(&self, peer: Peer, request: ApiRequest) -> Response {
         match self.call(peer, request).await {
             Ok(Sent::Answer(answer)) => render(answer),
             Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
@@ -143,6 +136,12 @@ fn check_names(names: &[String]) -> Result<(), String> {
         true => Err(format!("more than {} patterns in one request", NAMES.1)),
         false => Ok(()),
     }
+}
+
+/// To a process that asks and asks, and takes nothing.
+pub(super) fn too_much() -> Response {
+    let error = ErrorDto::new(ErrorKind::Busy, "this process has too many answers that it has not taken");
+    failure(error.with_help("read them first"))
 }
 
 fn unexpected() -> Response {
@@ -319,153 +318,4 @@ async fn history(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) 
 
 async fn why(State(shared): State<Shared>, peer: Peer, Path(name): Path<String>) -> Response {
     shared.ask(peer, ApiRequest::Why { name }).await
-}
-
-/// What a POST may say. No body at all says nothing; unknown words are errors.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Order {
-    names: Vec<String>,
-    name: Option<String>,
-    force: bool,
-    runtime: bool,
-    signal: Option<String>,
-    to: Option<String>,
-}
-
-impl Order {
-    /// All that is named. `{"name": "web"}` must not mean everything.
-    fn named(&mut self) -> Vec<String> {
-        self.names.extend(self.name.take());
-        std::mem::take(&mut self.names)
-    }
-}
-
-async fn body(request: Request) -> Result<Bytes, Response> {
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
-    }
-    let body: Body = request.into_body();
-    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(failure(ErrorDto::new(ErrorKind::TimedOut, "the body did not come in time"))),
-    }
-}
-
-/// The body as JSON, whatever its content type says: `curl -d '{"names": ["web"]}'` works.
-fn order(bytes: &[u8]) -> Result<Order, String> {
-    match bytes.is_empty() {
-        true => Ok(Order::default()),
-        false => serde_json::from_slice(bytes)
-            .map_err(|error| format!("the body is not what is expected: {error}")),
-    }
-}
-
-fn too_large() -> Response {
-    let error =
-        ErrorDto::new(ErrorKind::Usage, format!("the body is cut off or longer than {MAX_BODY} bytes"));
-    (StatusCode::PAYLOAD_TOO_LARGE, Json(error)).into_response()
-}
-
-/// Whoever orders something, and the queue where they stand.
-struct Orderer {
-    shared: Shared,
-    peer: Peer,
-    seat: Arc<Seat>,
-}
-
-impl FromRequestParts<Shared> for Orderer {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
-        let peer = Peer::from_request_parts(parts, shared).await?;
-        let seat = parts.extensions.get::<Arc<Seat>>().cloned().ok_or_else(stranger)?;
-        Ok(Self { shared: shared.clone(), peer, seat })
-    }
-}
-
-/// Reads an order, makes a request of it, asks. Until its turn comes it is nothing but bytes.
-async fn act(
-    Orderer { shared, peer, seat }: Orderer,
-    request: Request,
-    make: impl FnOnce(Order) -> Result<ApiRequest, &'static str>,
-) -> Response {
-    let bytes = match body(request).await {
-        Ok(bytes) => bytes,
-        Err(refused) => return refused,
-    };
-    let _turn = shared.quick.turn(&seat).await;
-    match order(&bytes).map(make) {
-        Ok(Ok(request)) => shared.ask(peer, request).await,
-        Ok(Err(message)) => usage(message),
-        Err(message) => usage(message),
-    }
-}
-
-async fn reload(Orderer { shared, peer, seat }: Orderer, request: Request) -> Response {
-    let bytes = match body(request).await {
-        Ok(bytes) => bytes,
-        Err(refused) => return refused,
-    };
-    let _turn = shared.slow.turn(&seat).await;
-    match order(&bytes) {
-        Ok(_) => shared.ask(peer, ApiRequest::Reload).await,
-        Err(message) => usage(message),
-    }
-}
-
-async fn start(orderer: Orderer, request: Request) -> Response {
-    act(orderer, request, |mut order| Ok(ApiRequest::Start { names: order.named() })).await
-}
-
-async fn stop(orderer: Orderer, request: Request) -> Response {
-    act(orderer, request, |mut order| {
-        Ok(ApiRequest::Stop { names: order.named(), force: order.force, runtime: order.runtime })
-    })
-    .await
-}
-
-async fn restart(orderer: Orderer, request: Request) -> Response {
-    act(orderer, request, |mut order| match order.named() {
-        names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
-        names => Ok(ApiRequest::Restart { names, force: order.force }),
-    })
-    .await
-}
-
-async fn signal(orderer: Orderer, request: Request) -> Response {
-    act(orderer, request, |mut order| {
-        let signal = order.signal.as_deref().ok_or("`signal` is missing")?;
-        let signal: Signal =
-            signal.parse().map_err(|_| "`signal` is not a signal: TERM, SIGHUP, RTMIN+1, 10")?;
-        match order.named() {
-            names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
-            names => Ok(ApiRequest::Signal { names, signal }),
-        }
-    })
-    .await
-}
-
-async fn scale(orderer: Orderer, request: Request) -> Response {
-    act(orderer, request, |order| {
-        let name = order.name.ok_or("`name` is missing")?;
-        let to: ScaleTo = order
-            .to
-            .as_deref()
-            .ok_or("`to` is missing")?
-            .parse()
-            .map_err(|_| "`to` is not a number of instances: \"3\", \"+1\" or \"-1\"")?;
-        Ok(ApiRequest::Scale { name, to })
-    })
-    .await
-}
-
-async fn shutdown(orderer: Orderer, request: Request) -> Response {
-    act(orderer, request, |mut order| match order.named().is_empty() {
-        true => Ok(ApiRequest::Shutdown { force: order.force }),
-        false => Err("a shutdown ends everything and takes no names; /v1/stop does"),
-    })
-    .await
 }
