@@ -29,8 +29,8 @@ pub struct Peer {
 /// A request from a peer that may ask, and the way to answer it.
 #[derive(Debug)]
 pub struct Call {
-    /// Who asks.
-    pub peer: Peer,
+    /// Who asks, in a name for people.
+    pub who: String,
     /// For what.
     pub request: ApiRequest,
     /// Where the answer goes.

@@ -156,11 +156,10 @@ impl Mailbox {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::control::request::{ApiRequest, Peer, Reply};
+    use crate::control::request::{ApiRequest, Reply};
 
     fn call() -> Call {
-        let peer = Peer { uid: 0, gid: 0, pid: None };
-        Call { peer, request: ApiRequest::Diff, reply: Reply::to_nobody() }
+        Call { who: "ann".to_owned(), request: ApiRequest::Diff, reply: Reply::to_nobody() }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::options::StartError;
 use super::processes::Process;
 use super::tag::Owner;
-use crate::keeper::link::{Link, Order, ProcessFds, Report, Sender, Stage};
+use crate::keeper::link::{Link, Order, Predecessor, ProcessFds, Report, Sender, Stage};
 use crate::logs::Logger;
 use crate::model::{Program, RunId};
 use crate::supervisor::{Instance, Supervisor, TableEntry, TableStage};
@@ -22,6 +22,8 @@ pub(super) const PLACES: &str = "places";
 #[derive(Default)]
 pub(super) struct Inheritance {
     pub(super) fresh_state: bool,
+    /// The supervisor before, as the keeper saw it end.
+    pub(super) predecessor: Option<Predecessor>,
     processes: Vec<HeldProcess>,
     held: BTreeMap<String, OwnedFd>,
     /// News that came between.
@@ -52,7 +54,10 @@ pub(super) fn inherit(link: &Link) -> Result<Inheritance, StartError> {
     let mut inherited = Inheritance::default();
     loop {
         match next_report(link)? {
-            Report::Hello { fresh_state, .. } => inherited.fresh_state = fresh_state,
+            Report::Hello { fresh_state, predecessor, .. } => {
+                inherited.fresh_state = fresh_state;
+                inherited.predecessor = predecessor;
+            }
             Report::Process { run, tag, pid, stage, fds } => {
                 inherited.processes.push(HeldProcess { run, owner: Owner::decode(&tag), pid, stage, fds });
             }

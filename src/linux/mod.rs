@@ -15,6 +15,7 @@ mod launch;
 pub mod limits;
 pub mod memfd;
 pub mod memory;
+pub mod oom;
 pub mod packet;
 pub mod peer;
 pub mod pidfd;

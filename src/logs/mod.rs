@@ -11,6 +11,7 @@ mod history;
 mod line;
 mod logfile;
 mod pump;
+mod recent;
 mod rotate;
 mod settings;
 mod sink;
@@ -20,6 +21,7 @@ pub mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use recent::KEPT;
 pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
 
 use crate::model::{InstanceLabel, LogStream, RunId};

@@ -5,6 +5,7 @@
 
 use super::follow::{Back, Followers, Wish};
 use super::line::Framer;
+use super::recent::Recent;
 use super::settings::{FollowSink, LogEvent, SinkSettings};
 use super::sinks::Sinks;
 use crate::model::{InstanceLabel, LogStream, RunId};
@@ -121,6 +122,8 @@ pub(super) struct Pump {
     pipes: BTreeMap<u64, Box<Pipe>>,
     /// Which pipes are a run's; a run has an entry as long as it has a pipe.
     runs: BTreeMap<RunId, Vec<u64>>,
+    /// What each run that has written anything wrote last, until its end is told.
+    recent: BTreeMap<(RunId, LogStream), Recent>,
     next_pipe: u64,
     sinks: Sinks,
     followers: Followers,
@@ -146,6 +149,7 @@ impl Pump {
             on_event,
             pipes: BTreeMap::new(),
             runs: BTreeMap::new(),
+            recent: BTreeMap::new(),
             next_pipe: WAKE + 1,
             followers: Followers::default(),
             draining: BTreeMap::new(),
@@ -267,6 +271,11 @@ impl Pump {
     }
 
     fn detach(&mut self, run: RunId) {
+        self.close_all(run);
+        self.last_words(run);
+    }
+
+    fn close_all(&mut self, run: RunId) {
         for token in self.runs.get(&run).cloned().unwrap_or_default() {
             if self.serve(token) != Served::Closed {
                 self.close(token);
@@ -298,9 +307,17 @@ impl Pump {
             if dry || self.now >= end {
                 self.draining.remove(&run);
                 self.tell_news();
-                (self.on_event)(LogEvent::Drained { run });
+                let last = self.last_words(run);
+                (self.on_event)(LogEvent::Drained { run, last });
             }
         }
+    }
+
+    fn last_words(&mut self, run: RunId) -> Vec<u8> {
+        let mut take = |stream| self.recent.remove(&(run, stream)).unwrap_or_default().take();
+        let mut last = take(LogStream::Stdout);
+        last.append(&mut take(LogStream::Stderr));
+        last
     }
 
     /// Reads a pipe's share of this turn.
@@ -315,6 +332,7 @@ impl Pump {
                 Ok(count) => {
                     let bytes = &self.buffer[..count];
                     self.sinks.write(pipe.sink, bytes, self.now);
+                    self.recent.entry((pipe.run, pipe.stream.1)).or_default().add(bytes);
                     if self.followers.want(&pipe.stream) {
                         let (followers, stream) = (&mut self.followers, &pipe.stream);
                         pipe.framer.feed(bytes, &mut |text, complete| followers.line(stream, text, complete));

@@ -52,6 +52,8 @@ pub enum LogEvent {
     Drained {
         /// Which run.
         run: RunId,
+        /// The last bytes that it wrote, at most [`super::KEPT`] of each stream, standard error behind standard output.
+        last: Vec<u8>,
     },
     /// A sink does not work: its output is dropped and counted until it does. Said when trouble begins and when
     /// its cause changes, not at every write.

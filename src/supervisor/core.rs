@@ -4,6 +4,8 @@
 //! is recorded; the timer is set anew. Work is proportional to what the event is about, never to all programs;
 //! a new plan and a shutdown alone look at everything.
 
+use super::batch::Batch;
+use super::flights::Flights;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
@@ -21,7 +23,8 @@ use std::sync::Arc;
 pub struct Supervisor {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) generation: Generation,
-    pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Instance>>,
+    /// Boxed: a node of a tree has room for eleven, and most programs have one instance.
+    pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Box<Instance>>>,
     pub(super) overrides: BTreeMap<ProgramName, Override>,
     pub(super) shutdown: Option<Shutdown>,
     /// Programs of which some instance waits to be replaced or is on trial.
@@ -30,9 +33,14 @@ pub struct Supervisor {
     /// Processes of the keeper's table that belong to no slot: they are ended and released.
     pub(super) strays: Strays,
     timers: BTreeSet<(Moment, Slot)>,
+    /// What the present turn wants.
     pub(super) out: VecDeque<Action>,
+    /// So much of `out` was looked through for signals.
+    seen: usize,
+    pub(super) batch: Batch,
     random: Random,
     storm: Storm,
+    pub(super) flights: Flights,
     pub(super) table: TableState,
 }
 
@@ -66,8 +74,11 @@ impl Supervisor {
             strays: Strays::default(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
+            seen: 0,
+            batch: Batch::default(),
             random: Random::new(seed),
             storm: Storm::default(),
+            flights: Flights::default(),
             table: TableState::Awaited(None),
         };
         if let Some((generation, plan)) = restored.plan {
@@ -83,7 +94,8 @@ impl Supervisor {
                 core.runs.insert(run.id, slot.clone());
             }
             core.rolling.insert(slot.program.clone());
-            core.instances.entry(slot.program).or_default().insert(slot.index, instance);
+            core.flights.count(&slot, &instance);
+            core.instances.entry(slot.program).or_default().insert(slot.index, Box::new(instance));
         }
         if let Some(record) = restored.shutdown {
             core.begin_shutdown(now, record);
@@ -101,12 +113,13 @@ impl Supervisor {
             Event::Table { entries } => self.learn_table(now, entries),
             Event::Launched { run, pid } => self.news(now, run, News::Launched { pid }),
             Event::LaunchFailed { run, failure } => self.news(now, run, News::LaunchFailed(failure)),
-            Event::Exited { run, exit } => self.news(now, run, News::Exited(exit)),
+            Event::Exited { run, exit, words } => self.news(now, run, News::Exited(exit, words)),
             Event::TreeLeft { run, processes } => self.news(now, run, News::TreeLeft(processes)),
             Event::TreeEmpty { run } => self.news(now, run, News::TreeEmpty),
             Event::StopCommandDone { run, exit } => self.news(now, run, News::StopCommandDone(exit)),
             Event::Work { run, work } => self.news(now, run, News::Work(work)),
         }
+        self.call_waiting(now);
         self.finish_if_over();
     }
 
@@ -120,12 +133,28 @@ impl Supervisor {
             self.settle(now, &slot);
         }
         self.end_patience(now);
+        self.call_waiting(now);
         self.finish_if_over();
     }
 
-    /// What to do next, in order. `None`: nothing until more news or the deadline.
+    /// What to do next, in order. `None`: nothing until more news or the deadline. What was wanted since the last `None` may come
+    /// in another order than it arose: see `batch`.
     pub fn next_action(&mut self) -> Option<Action> {
-        self.out.pop_front()
+        if !self.out.is_empty() {
+            self.seen = 0;
+            let ending = self.shutdown.is_some();
+            for action in std::mem::take(&mut self.out) {
+                self.batch.put(action, &self.runs, ending);
+            }
+            self.batch.end();
+        }
+        self.batch.next()
+    }
+
+    /// Whether something waits to be done that more news could overtake: a signal that is meant for what runs now.
+    pub fn is_urgent(&mut self) -> bool {
+        let seen = std::mem::replace(&mut self.seen, self.out.len());
+        self.out.range(seen..).any(Action::is_urgent)
     }
 
     /// When [`Supervisor::tick`] is due, if nothing else happens before.
@@ -143,7 +172,7 @@ impl Supervisor {
     /// Every slot with its state, for records that are written anew.
     pub fn instances(&self) -> impl Iterator<Item = (Slot, &Instance)> {
         self.instances.iter().flat_map(|(name, instances)| {
-            instances.iter().map(|(index, instance)| (Slot::new(name.clone(), *index), instance))
+            instances.iter().map(|(index, instance)| (Slot::new(name.clone(), *index), instance.as_ref()))
         })
     }
 
@@ -164,7 +193,7 @@ impl Supervisor {
 
     /// One instance.
     pub fn instance(&self, slot: &Slot) -> Option<&Instance> {
-        self.instances.get(&slot.program)?.get(&slot.index)
+        self.instances.get(&slot.program)?.get(&slot.index).map(Box::as_ref)
     }
 
     pub(super) fn spec(&self, name: &ProgramName) -> Option<&Arc<Program>> {
@@ -206,13 +235,14 @@ impl Supervisor {
         let wish = self.wish_of(slot);
         let spec = self.plan.as_ref().and_then(|plan| plan.programs.get(&slot.program));
         let operator = self.overrides.get(&slot.program);
+        let most_flights = self.most_flights();
         let count = wanted_count(spec.map(AsRef::as_ref), operator);
         let single = wish.is_run() && count == 1;
         let Some(instance) = self.instances.get_mut(&slot.program).and_then(|all| all.get_mut(&slot.index))
         else {
             return;
         };
-        let before = instance.clone();
+        let before = Instance::clone(instance);
         let mut turn = Turn {
             now,
             slot,
@@ -224,6 +254,8 @@ impl Supervisor {
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,
+            flights: &mut self.flights,
+            most_flights,
             storm: &mut self.storm,
             runs: &mut self.runs,
             then: Vec::new(),
@@ -231,7 +263,7 @@ impl Supervisor {
         };
         change(instance, &mut turn);
         let Turn { then, give_up, .. } = turn;
-        let after = instance.clone();
+        let after = Instance::clone(instance);
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
@@ -249,6 +281,8 @@ impl Supervisor {
         if let Some(at) = before.deadline() {
             self.timers.remove(&(at, slot.clone()));
         }
+        self.flights.forget(slot, before);
+        self.flights.count(slot, after);
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.count_draining(now, before.drains(), after.drains());
         }

@@ -126,7 +126,7 @@ impl Supervisor {
         }
         let slots = self.instances.entry(name.clone()).or_default();
         for index in 1..=count {
-            slots.entry(index).or_insert_with(|| Instance::new(now));
+            slots.entry(index).or_insert_with(|| Box::new(Instance::new(now)));
         }
     }
 
@@ -136,7 +136,7 @@ impl Supervisor {
         let mut stale: Vec<RunId> = Vec::new();
         for (name, instances) in &mut self.instances {
             let spec = plan.as_ref().and_then(|plan| plan.programs.get(name));
-            for run in instances.values_mut().filter_map(Instance::run_mut) {
+            for run in instances.values_mut().filter_map(|instance| instance.run_mut()) {
                 match spec {
                     Some(spec) if run.spec == *spec || compare(&run.spec, spec).is_none() => {
                         run.spec = Arc::clone(spec);
@@ -186,7 +186,17 @@ impl Instance {
         if matches!(self.trial, Trial::Failed(_)) {
             self.trial = Trial::None;
         }
-        let rests = matches!(self.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+        let rests = match &self.phase {
+            Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => true,
+            // Its first launch replaces nothing.
+            Phase::Waiting(ticket) => ticket.again,
+            Phase::Stopped
+            | Phase::Starting(_)
+            | Phase::Running(_)
+            | Phase::Draining(..)
+            | Phase::Stopping(..)
+            | Phase::Killing(_) => false,
+        };
         if rests && !change.restart.is_empty() {
             self.replace = Some(Replace::Edit(change.restart.join(", ")));
         }

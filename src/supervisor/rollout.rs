@@ -25,7 +25,7 @@ impl Supervisor {
         }
         let instances = self.instances.get(program);
         let rolls = |i: &Instance| i.replace.is_some() || i.trial == Trial::Running;
-        let Some(instances) = instances.filter(|all| all.values().any(rolls)) else {
+        let Some(instances) = instances.filter(|all| all.values().any(|i| rolls(i))) else {
             self.rolling.remove(program);
             return;
         };
@@ -61,14 +61,14 @@ impl Supervisor {
 }
 
 /// Who goes, who waits. At most one instance is in motion, so far as that is still in our hands.
-fn next_steps(instances: &BTreeMap<u32, Instance>) -> Vec<(u32, Step)> {
+fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
     let paused = instances.values().any(|i| matches!(i.trial, Trial::Failed(_))) && !mutant!(RollOverFailure);
     let may_go = |i: &Instance| match &i.replace {
         Some(Replace::Operator { .. }) => true,
         Some(Replace::Edit(_)) => !paused,
         None => false,
     };
-    let mut free = !instances.values().any(is_in_motion);
+    let mut free = !instances.values().any(|instance| is_in_motion(instance));
     let mut steps = Vec::new();
     for (index, instance) in instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some()) {
         let goes = free && may_go(instance);
@@ -89,10 +89,12 @@ fn is_in_motion(instance: &Instance) -> bool {
     match &instance.phase {
         Phase::Draining(..) => false,
         Phase::Running(_) => instance.trial == Trial::Running && instance.replace.is_none(),
+        Phase::Waiting(ticket) if ticket.judged => true,
         Phase::Stopped
         | Phase::Completed
         | Phase::Failed(_)
         | Phase::Backoff(_)
+        | Phase::Waiting(_)
         | Phase::Starting(_)
         | Phase::Stopping(..)
         | Phase::Killing(_) => instance.replace.is_some() || instance.trial == Trial::Running,

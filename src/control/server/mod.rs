@@ -12,6 +12,7 @@ mod orders;
 mod patient;
 mod room;
 mod routes;
+mod who;
 
 pub use access::Access;
 pub use address::{Address, Bind, hold_file, leads_to};

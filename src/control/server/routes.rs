@@ -4,6 +4,7 @@
 use super::access::Admission;
 use super::lane::{Lane, in_turn};
 use super::room::{NoSeat, Seat};
+use super::who::who;
 use super::{Door, feed, orders};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
 use crate::control::wire::{ErrorDto, ErrorKind};
@@ -107,7 +108,8 @@ impl Shared {
     async fn call(&self, peer: Peer, request: ApiRequest) -> Result<Sent, Response> {
         check_names(request.names()).map_err(usage)?;
         let (reply, answer) = Reply::channel();
-        if (self.door)(Call { peer, request, reply }).is_err() {
+        let who = who(peer, &request).await;
+        if (self.door)(Call { who, request, reply }).is_err() {
             let error = ErrorDto::new(ErrorKind::Busy, "the supervisor has too many requests waiting");
             return Err(failure(error.with_help("ask again in a moment")));
         }

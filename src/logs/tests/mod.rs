@@ -50,7 +50,7 @@ impl World {
     fn drain(&self, number: u128) {
         let run = RunId::from_bits(number);
         self.logger.drain(run);
-        self.until(|event| *event == LogEvent::Drained { run });
+        self.until(|event| matches!(event, LogEvent::Drained { run: other, .. } if *other == run));
     }
 
     fn until(&self, wanted: impl Fn(&LogEvent) -> bool) -> LogEvent {
