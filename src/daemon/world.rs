@@ -43,7 +43,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         // Records that come one after the other are one write; whatever else comes finds them on disk.
-        if !matches!(action, Action::Record { .. } | Action::KeepOverride { .. } | Action::Note(_)) {
+        if !action.class().is_written() {
             self.write_down();
         }
         match action {

@@ -103,27 +103,58 @@ pub enum Action {
     },
 }
 
+/// How an action may be moved among others, and what it needs on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Reaches a live run or asks it, as it is now: before more news of it, and in order with the records of its program.
+    Signal(RunId),
+    /// A question about what has ended: whenever it is asked, it changes nothing.
+    Question,
+    /// One slot's record.
+    Record,
+    /// Something to be told.
+    Note,
+    /// Comes when its slot's record is on disk: a launch, a release.
+    Belated,
+    /// A record of more than one slot: nothing overtakes it.
+    Decree,
+    /// Nothing comes after it.
+    End,
+}
+
 impl Action {
-    /// Whether it is about a program as it is now, before more news of it.
-    pub(super) fn is_urgent(&self) -> bool {
+    /// The class, by which alone the order of actions and the writing of records go.
+    pub fn class(&self) -> Class {
         match self {
-            Self::AskToStop { .. }
-            | Self::RunStopCommand { .. }
-            | Self::Signal { .. }
-            | Self::Kill { .. }
-            | Self::LookAtWork { .. } => true,
-            Self::Record { .. }
-            | Self::RecordShutdown(_)
-            | Self::RecordPlan { .. }
-            | Self::KeepOverride { .. }
-            | Self::Launch(_)
-            | Self::CheckTree { .. }
-            | Self::ForgetWork { .. }
-            | Self::Respec { .. }
-            | Self::Release { .. }
-            | Self::Note(_)
-            | Self::Finish { .. } => false,
+            Self::AskToStop { run, .. }
+            | Self::RunStopCommand { run, .. }
+            | Self::Signal { run, .. }
+            | Self::Kill { run }
+            | Self::LookAtWork { run }
+            | Self::ForgetWork { run }
+            | Self::Respec { run, .. } => Class::Signal(*run),
+            Self::CheckTree { .. } => Class::Question,
+            Self::Record { .. } => Class::Record,
+            Self::Note(_) => Class::Note,
+            Self::Launch(_) | Self::Release { .. } => Class::Belated,
+            Self::RecordShutdown(_) | Self::RecordPlan { .. } | Self::KeepOverride { .. } => Class::Decree,
+            Self::Finish { .. } => Class::End,
         }
+    }
+}
+
+impl Class {
+    /// Whether it only adds to what is written next. Before anything else all that is written.
+    pub fn is_written(self) -> bool {
+        match self {
+            Self::Record | Self::Note | Self::Decree => true,
+            Self::Signal(_) | Self::Question | Self::Belated | Self::End => false,
+        }
+    }
+
+    /// Whether more news could overtake it.
+    pub(super) fn is_urgent(self) -> bool {
+        matches!(self, Self::Signal(_))
     }
 }
 

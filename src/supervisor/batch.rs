@@ -5,7 +5,7 @@
 //! loses thereby, a crash right after a single action could have lost, too. Within a program nothing is overtaken, since its
 //! instances are replaced one after the other; only in a shutdown, when nothing is replaced any more, do they not care.
 
-use super::Action;
+use super::action::{Action, Class};
 use crate::model::{ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -33,39 +33,29 @@ impl Batch {
     /// Takes what the core wants next. `runs`: which slot each live run belongs to; `ending`: a shutdown is under way.
     pub(super) fn put(&mut self, action: Action, runs: &BTreeMap<RunId, Slot>, ending: bool) {
         let owner = |slot: &Slot| (slot.program.clone(), ending.then_some(slot.index));
-        match &action {
-            Action::Record { slot, .. } => {
-                if self.belated.contains(&owner(slot)) {
+        match action.class() {
+            Class::Record => {
+                let owner = slot_of(&action).map(owner);
+                if owner.as_ref().is_some_and(|owner| self.belated.contains(owner)) {
                     self.end();
                 }
-                self.recorded.insert(owner(slot));
+                self.recorded.extend(owner);
                 self.told.push_back(action);
             }
-            Action::Note(_) => self.told.push_back(action),
-            Action::Launch(launch) => {
-                self.belated.insert(owner(&launch.slot));
+            Class::Note => self.told.push_back(action),
+            Class::Belated => {
+                self.belated.extend(slot_of(&action).map(owner));
                 self.late.push_back(action);
             }
-            Action::Release { .. } => self.late.push_back(action),
-            // A question about what has ended: whenever it is asked, it changes nothing.
-            Action::CheckTree { .. } => self.ready.push_back(action),
-            Action::AskToStop { run, .. }
-            | Action::RunStopCommand { run, .. }
-            | Action::Signal { run, .. }
-            | Action::Kill { run }
-            | Action::LookAtWork { run }
-            | Action::ForgetWork { run }
-            | Action::Respec { run, .. } => {
+            Class::Question => self.ready.push_back(action),
+            Class::Signal(run) => {
                 let held = |owner: Owner| self.recorded.contains(&owner) || self.belated.contains(&owner);
-                if runs.get(run).map(owner).is_none_or(held) {
+                if runs.get(&run).map(owner).is_none_or(held) {
                     self.end();
                 }
                 self.ready.push_back(action);
             }
-            Action::RecordShutdown(_)
-            | Action::RecordPlan { .. }
-            | Action::KeepOverride { .. }
-            | Action::Finish { .. } => {
+            Class::Decree | Class::End => {
                 self.end();
                 self.ready.push_back(action);
             }
@@ -95,4 +85,13 @@ impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.told.is_empty() && self.late.is_empty()
     }
+}
+
+/// The slot that it names, if it names one.
+fn slot_of(action: &Action) -> Option<&Slot> {
+    if let Action::Record { slot, .. } = action {
+        return Some(slot);
+    }
+    let Action::Launch(launch) = action else { return None };
+    Some(&launch.slot)
 }

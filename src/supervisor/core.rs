@@ -154,7 +154,7 @@ impl Supervisor {
     /// Whether something waits to be done that more news could overtake: a signal that is meant for what runs now.
     pub fn is_urgent(&mut self) -> bool {
         let seen = std::mem::replace(&mut self.seen, self.out.len());
-        self.out.range(seen..).any(Action::is_urgent)
+        self.out.range(seen..).any(|action| action.class().is_urgent())
     }
 
     /// When [`Supervisor::tick`] is due, if nothing else happens before.
