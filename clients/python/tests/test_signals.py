@@ -13,18 +13,17 @@ TASKS = """
     print("all done")
 """
 
+UNTIL_CAUGHT = "while sppm._signals.caught() is None: time.sleep(0.01)"
+
 
 class Tasks(RigCase):
     def test_a_signal_within_a_task_waits_for_its_end(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
-            program = self.run_in(self.environment(), TASKS.format(count=3, body="sys.stdin.readline()"), stdin=-1)
-            assert program.process.stdin is not None
+            program = self.program(TASKS.format(count=3, body=UNTIL_CAUGHT))
             program.says("begin 0")
             self.assertTrue(self.is_busy())
             program.send(number)
             program.send(number)  # asking twice is not harder
-            program.process.stdin.write(b"go on\n")
-            program.process.stdin.close()
             self.assertEqual(program.end(), 0)
             self.assertEqual(program.lines, ["begin 0", "end 0"])
             self.assertFalse(self.is_busy())
@@ -45,15 +44,15 @@ class Tasks(RigCase):
         self.assertEqual(program.lines, ["idle", "finally"])
 
     def test_tasks_of_threads_are_finished_before_the_main_thread_leaves(self) -> None:
-        program = self.run_in(
-            self.environment(),
-            """
+        program = self.program("""
             import threading
+            from sppm import _signals
             def work():
                 while True:
                     with sppm.task():
                         print("begin")
-                        sys.stdin.readline()
+                        while _signals.caught() is None:
+                            time.sleep(0.01)
                         print("end")
             with sppm.task():
                 pass
@@ -62,14 +61,9 @@ class Tasks(RigCase):
                 time.sleep(1000)
             finally:
                 print("main leaves")
-            """,
-            stdin=-1,
-        )
-        assert program.process.stdin is not None
+        """)
         program.says("begin")
         program.send()
-        program.process.stdin.write(b"\n")
-        program.process.stdin.flush()
         self.assertEqual(program.end(), 0)
         self.assertEqual(program.lines, ["begin", "end", "main leaves"])
 
