@@ -25,7 +25,7 @@ class Waits(unittest.TestCase):
         bell.close()
 
     def test_a_signal_right_before_the_wait_is_not_slept_through(self) -> None:
-        """Python calls a handler between two of its steps: for a signal that comes after the last one, after the wait."""
+        """Python calls a handler between two of its steps: for a signal after the last of them, after the wait."""
         bell, real = Doorbell(), select.poll
         before = signal.signal(signal.SIGUSR1, lambda *_: None)
         self.addCleanup(signal.signal, signal.SIGUSR1, before)
