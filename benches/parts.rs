@@ -149,7 +149,7 @@ fn core_exit_and_restart(bencher: Bencher<'_, '_>, programs: usize) {
         // Every run is steady when it ends, so that its successor comes at once.
         now = now + Duration::from_secs(10);
         let run = runs[next];
-        core.handle(now, Event::Exited { run, exit: Exit::Code(1) });
+        core.handle(now, Event::Exited { run, exit: Exit::Code(1), words: None });
         core.handle(now, Event::TreeEmpty { run });
         let launched = obey(&mut core, now, true);
         assert_eq!(launched.len(), 1);
@@ -198,6 +198,9 @@ impl sppm::logs::FollowSink for Counter {
         divan::black_box(item);
         sppm::logs::FollowVerdict::Taken
     }
+
+    /// There is always room.
+    fn wait(&mut self) {}
 
     fn is_gone(&self) -> bool {
         false

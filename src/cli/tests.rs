@@ -111,7 +111,7 @@ impl World {
         let _none_yet = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
         let access = Access { own_uid: nix::unistd::geteuid().as_raw(), group: None };
-        let server = serve(listener, access, Arc::clone(self.door.as_ref().unwrap())).unwrap();
+        let server = serve(listener, None, access, Arc::clone(self.door.as_ref().unwrap())).unwrap();
         *self.server.lock().unwrap() = Some(server);
     }
 

@@ -144,6 +144,11 @@ const NEIGHBOURS: &[(&str, &[&str], &str)] = &[
     ("Supervisor", &["logdir", "childlogdir", "logs"], "log_dir"),
     ("Supervisor", &["socket", "unix_http_server", "http_server"], "api"),
     ("Supervisor", &["watch", "auto_reload"], "follow_file"),
+    (
+        "Supervisor",
+        &["concurrency", "parallel", "parallelism", "max_parallel", "concurrent_actions"],
+        "start_concurrency",
+    ),
 ];
 
 /// What an unknown key was probably meant to be, as a sentence.

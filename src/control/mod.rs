@@ -8,6 +8,7 @@
 //! Never add here: a decision (who is stopped, in which order, whether). The daemon decides; this carries.
 
 pub mod client;
+mod lines;
 pub mod request;
 pub mod server;
 pub mod wire;

@@ -3,11 +3,17 @@
 //! In: what the server understood. Out: exactly one [`Answer`], or a feed of log lines. A [`Reply`] may be
 //! answered from any thread, at any time, and never blocks. Never add here: HTTP.
 
-use super::wire::{AcceptedDto, DiffDto, ErrorDto, LogItem, ScaleTo, SettleDto, StatusDto, WhyDto};
+use super::lines;
+use super::wire::{AcceptedDto, DiffDto, ErrorDto, ScaleTo, SettleDto, StatusDto, WhyDto};
 use crate::journal::Entry;
 use crate::model::Signal;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+pub use super::lines::{Feed, NotFed};
+
+/// So many events wait at most for a slow reader.
+const EVENTS: usize = 1024;
 
 /// Who asks, as the kernel says (SO_PEERCRED, unix(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +29,8 @@ pub struct Peer {
 /// A request from a peer that may ask, and the way to answer it.
 #[derive(Debug)]
 pub struct Call {
-    /// Who asks.
-    pub peer: Peer,
+    /// Who asks, in a name for people.
+    pub who: String,
     /// For what.
     pub request: ApiRequest,
     /// Where the answer goes.
@@ -124,6 +130,42 @@ pub enum ApiRequest {
 impl ApiRequest {
     /// The longest wait of one settle request.
     pub const MAX_WAIT: Duration = Duration::from_secs(30);
+
+    /// The patterns in it.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Status { names }
+            | Self::Start { names }
+            | Self::Stop { names, .. }
+            | Self::Restart { names, .. }
+            | Self::Signal { names, .. }
+            | Self::Settle { names, .. }
+            | Self::Logs { names, .. }
+            | Self::Events { names, .. }
+            | Self::History { names, .. } => names,
+            Self::Diff | Self::Reload | Self::Scale { .. } | Self::Shutdown { .. } | Self::Why { .. } => &[],
+        }
+    }
+
+    /// Whether it asks only, so that an answer that nobody waits for is not worth finding.
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Self::Status { .. }
+            | Self::Diff
+            | Self::Settle { .. }
+            | Self::Logs { .. }
+            | Self::Events { .. }
+            | Self::History { .. }
+            | Self::Why { .. } => true,
+            Self::Reload
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Restart { .. }
+            | Self::Signal { .. }
+            | Self::Scale { .. }
+            | Self::Shutdown { .. } => false,
+        }
+    }
 }
 
 /// The door is full: the supervisor has more requests waiting than it takes. The caller gets 503.
@@ -153,7 +195,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub(super) enum Response {
     Answer(Answer),
-    Feed(mpsc::Receiver<LogItem>),
+    Feed(lines::FeedReader),
     Events(mpsc::Receiver<EventItem>),
 }
 
@@ -177,6 +219,12 @@ impl Reply {
         (Self(sender), receiver)
     }
 
+    /// A way to somebody who has left.
+    #[cfg(test)]
+    pub(crate) fn to_nobody() -> Self {
+        Self::channel().0
+    }
+
     /// Whether nobody waits for the answer any more.
     pub fn is_gone(&self) -> bool {
         self.0.is_closed()
@@ -194,49 +242,15 @@ impl Reply {
 
     /// Answers with a feed of events, which ends when its writing end is dropped.
     pub fn events(self) -> mpsc::Sender<EventItem> {
-        let (sender, receiver) = mpsc::channel(Feed::CAPACITY);
+        let (sender, receiver) = mpsc::channel(EVENTS);
         let _nobody_waits = self.0.send(Response::Events(receiver));
         sender
     }
 
     /// Answers with a feed of log lines, which ends when the [`Feed`] is dropped.
     pub fn feed(self) -> Feed {
-        let (sender, receiver) = mpsc::channel(Feed::CAPACITY);
-        let _nobody_waits = self.0.send(Response::Feed(receiver));
-        Feed(sender)
-    }
-}
-
-/// The writing end of a feed of log lines. Bounded; usable from any thread; never blocks.
-#[derive(Debug, Clone)]
-pub struct Feed(mpsc::Sender<LogItem>);
-
-/// Why an item did not go into a feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotFed {
-    /// The reader is slow; here is the item back.
-    Full(LogItem),
-    /// The reader has left.
-    Gone,
-}
-
-impl Feed {
-    /// So many items wait at most for a slow reader.
-    pub const CAPACITY: usize = 1024;
-
-    /// Adds an item.
-    ///
-    /// # Errors
-    /// Gives the item back where the reader is too slow, and says if it has left.
-    pub fn try_send(&self, item: LogItem) -> Result<(), NotFed> {
-        self.0.try_send(item).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(item) => NotFed::Full(item),
-            mpsc::error::TrySendError::Closed(_) => NotFed::Gone,
-        })
-    }
-
-    /// Whether the reader has left.
-    pub fn is_gone(&self) -> bool {
-        self.0.is_closed()
+        let (feed, reader) = lines::feed();
+        let _nobody_waits = self.0.send(Response::Feed(reader));
+        feed
     }
 }

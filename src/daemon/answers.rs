@@ -5,48 +5,46 @@ use super::inbox::Purpose;
 use super::run::Daemon;
 use super::wall::{self, Wall};
 use super::{budget, follow, status};
-use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply};
+use crate::control::request::{Answer, ApiRequest, Call, Reply};
 use crate::control::wire::{AcceptedDto, ErrorDto, ErrorKind, ScaleTo, StatusDto, SupervisorDto};
 use crate::journal::{Entry, Kind};
 use crate::linux::{clock, limits};
 use crate::model::{ProgramName, Slot};
 use crate::supervisor::{self, Author, Refused, Request, Target};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// So long `status` tells that this supervisor took over from one that died.
+const TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Daemon {
     /// Answers a request, now or as soon as the answer is known.
     pub(super) fn answer(&mut self, call: Call) {
-        let Call { peer, request, reply } = call;
+        let Call { who, request, reply } = call;
         match request {
             ApiRequest::Status { names } => reply.send(self.status(&names)),
             ApiRequest::Diff => {
-                self.reload.loader.load(Purpose::Diff(Call { peer, request: ApiRequest::Diff, reply }));
+                self.reload.loader.load(Purpose::Diff(Call { who, request: ApiRequest::Diff, reply }));
             }
             ApiRequest::Reload => {
-                self.reload.loader.load(Purpose::Reload(Call { peer, request: ApiRequest::Reload, reply }));
+                self.reload.loader.load(Purpose::Reload(Call { who, request: ApiRequest::Reload, reply }));
             }
             ApiRequest::Start { names } => {
                 let everything = names.is_empty();
-                self.ask(&names, peer, reply, move |targets| Request::Start { targets }, everything);
+                self.ask(&names, who, reply, move |targets| Request::Start { targets }, everything);
             }
             ApiRequest::Stop { names, force, runtime } => {
-                self.ask(
-                    &names,
-                    peer,
-                    reply,
-                    move |targets| Request::Stop { targets, force, runtime },
-                    false,
-                );
+                self.ask(&names, who, reply, move |targets| Request::Stop { targets, force, runtime }, false);
             }
             ApiRequest::Restart { names, force } => {
-                self.ask(&names, peer, reply, move |targets| Request::Restart { targets, force }, false);
+                self.ask(&names, who, reply, move |targets| Request::Restart { targets, force }, false);
             }
             ApiRequest::Signal { names, signal } => {
-                self.ask(&names, peer, reply, move |targets| Request::Signal { targets, signal }, false);
+                self.ask(&names, who, reply, move |targets| Request::Signal { targets, signal }, false);
             }
-            ApiRequest::Scale { name, to } => self.scale(&name, to, peer, reply),
+            ApiRequest::Scale { name, to } => self.scale(&name, to, who, reply),
             ApiRequest::Shutdown { force } => {
-                let by = self.author(peer);
+                let by = author(who);
                 let text = if force { "shutdown at once" } else { "shutdown" };
                 tracing::info!("{text}, asked by {}", by.who);
                 self.tell_request(text, &by.who, &[]);
@@ -72,7 +70,7 @@ impl Daemon {
     fn ask(
         &mut self,
         names: &[String],
-        peer: Peer,
+        who: String,
         reply: Reply,
         request: impl FnOnce(Vec<Target>) -> Request,
         everything: bool,
@@ -84,7 +82,7 @@ impl Daemon {
         if everything {
             self.leave_out_disabled(&mut targets);
         }
-        let by = self.author(peer);
+        let by = author(who);
         let request = request(targets.clone());
         let text = describe(&request);
         tracing::info!("{text}, asked by {}", by.who);
@@ -102,7 +100,7 @@ impl Daemon {
         }
     }
 
-    fn scale(&mut self, name: &str, to: ScaleTo, peer: Peer, reply: Reply) {
+    fn scale(&mut self, name: &str, to: ScaleTo, who: String, reply: Reply) {
         let known = ProgramName::new(name).ok().filter(|name| catalogue::programs(&self.core).contains(name));
         let Some(program) = known else { return reply.refuse(self.unknown(name)) };
         let to = match to {
@@ -110,7 +108,7 @@ impl Daemon {
             ScaleTo::Up(more) => supervisor::ScaleTo::Up(more),
             ScaleTo::Down(less) => supervisor::ScaleTo::Down(less),
         };
-        let by = self.author(peer);
+        let by = author(who);
         let target = Target::Program(program.clone());
         self.tell_request(&format!("scale {program} {to:?}"), &by.who, std::slice::from_ref(&target));
         match self.core.ask(clock::now(), &by, Request::Scale { program, to }) {
@@ -130,19 +128,6 @@ impl Daemon {
         for program in programs {
             self.tell(Entry { program: Some(program.to_string()), ..entry() });
         }
-    }
-
-    /// Who asks, for people. Names of other users would have to be looked up, which may take long, so they appear by
-    /// their numbers.
-    fn author(&self, peer: Peer) -> Author {
-        let who = match peer.uid {
-            0 => "root".to_owned(),
-            uid => {
-                let own = self.own_user.1.get().filter(|_| uid == self.own_user.0);
-                own.cloned().unwrap_or_else(|| format!("uid {uid}"))
-            }
-        };
-        Author { who, at: wall::now() }
     }
 
     /// Targets as names to give to settle: programs as a whole where that was meant.
@@ -167,7 +152,14 @@ impl Daemon {
     pub(super) fn unknown(&self, name: &str) -> ErrorDto {
         let known: Vec<String> = catalogue::programs(&self.core).iter().map(ToString::to_string).collect();
         let config = self.places.config.display().to_string();
-        ErrorDto::unknown_name(name, &config, known.iter().map(String::as_str))
+        let error = ErrorDto::unknown_name(name, &config, known.iter().map(String::as_str));
+        let help = error.error.help.clone().unwrap_or_default();
+        match self.reload.error() {
+            Some(_) => {
+                error.with_help(format!("{help}; the file is not valid, so the last good one is in force"))
+            }
+            None => error,
+        }
     }
 
     fn refusal(&self, refused: &Refused) -> ErrorDto {
@@ -228,8 +220,8 @@ impl Daemon {
             pid: std::process::id(),
             keeper_pid: self.keeper_pid,
             config: self.places.config.display().to_string(),
-            config_ok: self.reload.error.is_none(),
-            config_error: self.reload.error.clone(),
+            config_ok: self.reload.error().is_none(),
+            config_error: self.reload.error().cloned(),
             generation: plan.map_or(0, |(generation, _)| generation.0),
             started_at: wall.stamp(self.started_at),
             name: plan.map(|(_, plan)| plan.supervisor.name.clone()).unwrap_or_default(),
@@ -238,16 +230,28 @@ impl Daemon {
         }
     }
 
+    /// That a supervisor died is told for a day: who looks in the morning must see it, and later it is history.
+    fn takeover_note(&self) -> Option<String> {
+        let how = self.took_over.as_ref()?;
+        let at = Wall::read().stamp(self.started_at);
+        (clock::now().since(self.started_at) < TOLD_FOR).then(|| format!("at {at} this supervisor {how}"))
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.reload.note().into_iter().collect();
         if !self.needs_restart.is_empty() {
             let keys = self.needs_restart.join(", ");
             notes.push(format!("{keys}: the edit needs a restart of sppm"));
         }
+        notes.extend(self.takeover_note());
         notes.extend(self.core.plan().and_then(|(_, plan)| budget::warning(plan, limits::open_files())));
         notes.extend(self.log_troubles.values().cloned());
         notes
     }
+}
+
+fn author(who: String) -> Author {
+    Author { who, at: wall::now() }
 }
 
 /// For the log.

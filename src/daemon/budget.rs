@@ -1,15 +1,18 @@
 //! How many descriptors the plan needs, held against what we may have. Said before it hurts: at the limit a launch
-//! fails, and programs that run are not touched.
+//! fails, and neither programs that run nor sppm itself are touched.
 
-use crate::model::{Plan, StderrSink};
+use crate::control::server::connections;
+use crate::linux::{fds, limits};
+use crate::model::{LaunchFailure, LaunchStage, LogSink, Plan, Program, RunId, StderrSink};
+use std::collections::BTreeMap;
 
-/// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger, API connections.
-const OWN: u64 = 64 + 64;
+/// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger. API connections come on top.
+const OWN: u64 = 64;
 
 /// What people must know, if the plan needs more than `limit` descriptors (RLIMIT_NOFILE; `None` = no limit).
 pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     let limit = limit?;
-    let need = need(plan);
+    let need = OWN + connections(Some(limit)) as u64 + need(plan);
     (need > limit).then(|| {
         format!(
             "the programs need about {need} open files and the limit is {limit}: the last ones will fail to start; \
@@ -18,15 +21,94 @@ pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     })
 }
 
-/// Per instance a pidfd, a pipe for each stream, and a file for each (shared files are counted as if they were not).
 fn need(plan: &Plan) -> u64 {
-    let of_program = |streams: u64, count: u32| (1 + 2 * streams) * u64::from(count);
-    let programs = plan.programs.values().map(|program| {
-        let streams = match program.logs.stderr {
-            StderrSink::WithStdout => 1,
-            StderrSink::Apart(_) => 2,
-        };
-        of_program(streams, program.instances.count())
-    });
-    OWN + programs.sum::<u64>()
+    let programs = plan.programs.values();
+    programs.map(|program| of_run(program) * u64::from(program.instances.count())).sum()
+}
+
+/// A pidfd, a pipe for each stream, and the files that they go to.
+fn of_run(program: &Program) -> u64 {
+    let streams = match program.logs.stderr {
+        StderrSink::WithStdout => 1,
+        StderrSink::Apart(_) => 2,
+    };
+    1 + streams + files(program)
+}
+
+/// Shared files are counted as if they were not.
+fn files(program: &Program) -> u64 {
+    let of = |sink: &LogSink| match sink {
+        LogSink::File(_) => 1,
+        LogSink::Inherit | LogSink::Discard => 0,
+    };
+    let stderr = match &program.logs.stderr {
+        StderrSink::WithStdout => 0,
+        StderrSink::Apart(sink) => of(sink),
+    };
+    of(&program.logs.stdout) + stderr
+}
+
+/// What a launch is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A program.
+    Program,
+    /// The command that stops one.
+    Stop,
+}
+
+impl Purpose {
+    /// So many descriptors it must leave: a supervisor without any can neither be asked nor be taken over. The stops come
+    /// after the programs, and find what was left for them.
+    const fn leaves(self) -> u64 {
+        match self {
+            Self::Program => 48,
+            Self::Stop => 24,
+        }
+    }
+}
+
+/// The descriptors of launches that are under way and have not come yet.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    runs: BTreeMap<RunId, u64>,
+}
+
+impl Expected {
+    /// A run is to be launched.
+    ///
+    /// # Errors
+    /// Why it cannot be: its descriptors would be among the last.
+    pub(super) fn add(&mut self, run: RunId, program: &Program, what: Purpose) -> Result<(), LaunchFailure> {
+        let mine = of_run(program);
+        if let Some(limit) = limits::open_files() {
+            let used = fds::in_use().unwrap_or(limit);
+            let all = used + self.runs.values().sum::<u64>() + mine + what.leaves();
+            if all > limit {
+                return Err(full(limit));
+            }
+        }
+        self.runs.insert(run, mine);
+        Ok(())
+    }
+
+    /// The pidfd and the pipes have come; the files are yet to be opened.
+    pub(super) fn files_only(&mut self, run: RunId, program: &Program) {
+        if let Some(expected) = self.runs.get_mut(&run) {
+            *expected = files(program);
+        }
+    }
+
+    /// It is known how the launch went.
+    pub(super) fn remove(&mut self, run: RunId) {
+        self.runs.remove(&run);
+    }
+}
+
+fn full(limit: u64) -> LaunchFailure {
+    let message = format!(
+        "cannot prepare the launch: sppm may have {limit} open files, and needs the last of them for itself; raise that \
+         with `ulimit -n` or LimitNOFILE= of systemd, and start sppm again"
+    );
+    LaunchFailure { stage: LaunchStage::Prepare, errno: libc::EMFILE, message }
 }

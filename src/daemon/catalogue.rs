@@ -10,14 +10,20 @@ pub(super) struct Unknown(pub(super) String);
 
 /// What patterns stand for, each target once, in the order of names. No pattern at all means everything.
 pub(super) fn resolve(core: &Supervisor, patterns: &[String]) -> Result<Vec<Target>, Unknown> {
+    let (targets, unknown) = resolve_known(core, patterns);
+    unknown.map_or(Ok(targets), Err)
+}
+
+/// The same of those patterns that stand for something, and the first of the others.
+pub(super) fn resolve_known(core: &Supervisor, patterns: &[String]) -> (Vec<Target>, Option<Unknown>) {
+    let (all, mut targets, mut unknown) = (programs(core), BTreeSet::new(), None);
     if patterns.is_empty() {
-        return Ok(programs(core).into_iter().map(Target::Program).collect());
+        return (all.into_iter().map(Target::Program).collect(), None);
     }
-    let (all, mut targets) = (programs(core), BTreeSet::new());
     for pattern in patterns {
         let found = one(core, &all, pattern);
-        if found.is_empty() {
-            return Err(Unknown(pattern.clone()));
+        if found.is_empty() && unknown.is_none() {
+            unknown = Some(Unknown(pattern.clone()));
         }
         targets.extend(found);
     }
@@ -28,7 +34,7 @@ pub(super) fn resolve(core: &Supervisor, patterns: &[String]) -> Result<Vec<Targ
         .map(|target| target.program().clone())
         .collect();
     let covered = |target: &Target| matches!(target, Target::Instance(slot) if whole.contains(&slot.program));
-    Ok(targets.into_iter().filter(|target| !covered(target)).collect())
+    (targets.into_iter().filter(|target| !covered(target)).collect(), unknown)
 }
 
 /// Every name that there is: planned, or still running.

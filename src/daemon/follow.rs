@@ -8,7 +8,7 @@ use crate::logs::{FollowItem, FollowSink, FollowSource, FollowVerdict, Logger};
 use crate::model::{InstanceLabel, LogStream, Slot};
 use crate::supervisor::{Supervisor, Target};
 
-/// So many lines of history at most when all are asked for: what fits into memory many times over.
+/// So many lines of history at most when all are asked for.
 const ALL_LINES: usize = 1_000_000;
 
 /// Feeds the logs of some targets to whoever asked.
@@ -34,7 +34,15 @@ struct Reader(Feed);
 
 impl FollowSink for Reader {
     fn offer(&mut self, item: &FollowItem) -> FollowVerdict {
+        // Looked at first: an item is copied to be sent.
+        if self.0.is_full() {
+            return FollowVerdict::Full;
+        }
         offer(&self.0, item)
+    }
+
+    fn wait(&mut self) {
+        self.0.wait_for_room();
     }
 
     fn is_gone(&self) -> bool {

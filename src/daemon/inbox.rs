@@ -6,6 +6,7 @@ use crate::keeper::link::{LaunchOrder, Report};
 use crate::linux::clock;
 use crate::logs::LogEvent;
 use crate::model::{Exit, LaunchFailure, Moment, RunId, Signal};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -29,8 +30,6 @@ pub(super) enum Message {
     ForeignExited { run: RunId, exit: Exit },
     /// From the log pump.
     Log(LogEvent),
-    /// A request of the API.
-    Call(Call),
     /// The configuration may have changed.
     FileHint,
     /// A configuration was read.
@@ -63,30 +62,39 @@ pub(super) enum Purpose {
     Diff(Call),
 }
 
+/// What is in the queue.
+#[derive(Debug)]
+enum Letter {
+    Message(Message),
+    /// A request of the API.
+    Call(Call),
+}
+
 /// The sending end.
 #[derive(Debug, Clone)]
 pub(super) struct Inbox {
-    sender: Sender<Message>,
+    sender: Sender<Letter>,
     calls: Arc<AtomicUsize>,
 }
 
-/// The receiving end, for the decision thread alone.
+/// The receiving end, for the decision thread alone. Requests are set aside: all else comes first.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    receiver: Receiver<Message>,
+    receiver: Receiver<Letter>,
     calls: Arc<AtomicUsize>,
+    aside: VecDeque<Call>,
 }
 
 pub(super) fn inbox() -> (Inbox, Mailbox) {
     let (sender, receiver) = mpsc::channel();
     let calls = Arc::new(AtomicUsize::new(0));
-    (Inbox { sender, calls: Arc::clone(&calls) }, Mailbox { receiver, calls })
+    (Inbox { sender, calls: Arc::clone(&calls) }, Mailbox { receiver, calls, aside: VecDeque::new() })
 }
 
 impl Inbox {
     /// Never blocks. A decision thread that is gone takes nothing any more, and nothing matters then.
     pub(super) fn send(&self, message: Message) {
-        let _ended = self.sender.send(message);
+        let _ended = self.sender.send(Letter::Message(message));
     }
 
     /// The door of the API: bounded, so that a flood of requests costs its senders and nobody else.
@@ -96,15 +104,18 @@ impl Inbox {
             self.calls.fetch_sub(1, Ordering::Relaxed);
             return Err(Full);
         }
-        self.send(Message::Call(call));
+        let _ended = self.sender.send(Letter::Call(call));
         Ok(())
     }
 }
 
 impl Mailbox {
-    /// The next message; `None` when `until` has come.
-    pub(super) fn next(&self, until: Option<Moment>) -> Option<Message> {
-        let message = match until {
+    /// Waits for the next message; `None` when `until` has come, or when a request is there to be answered.
+    pub(super) fn next(&mut self, until: Option<Moment>) -> Option<Message> {
+        if !self.aside.is_empty() {
+            return self.try_next();
+        }
+        let letter = match until {
             None => self.receiver.recv().ok(),
             Some(until) => {
                 // A microsecond more than computed: waking just before a deadline would mean one more turn.
@@ -112,18 +123,56 @@ impl Mailbox {
                 self.receiver.recv_timeout(left).ok()
             }
         };
-        if let Some(Message::Call(_)) = &message {
-            self.calls.fetch_sub(1, Ordering::Relaxed);
-        }
-        message
+        self.sort(letter?).or_else(|| self.try_next())
     }
 
     /// What is there already.
-    pub(super) fn try_next(&self) -> Option<Message> {
-        let message = self.receiver.try_recv().ok();
-        if let Some(Message::Call(_)) = &message {
-            self.calls.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn try_next(&mut self) -> Option<Message> {
+        loop {
+            let letter = self.receiver.try_recv().ok()?;
+            if let Some(message) = self.sort(letter) {
+                return Some(message);
+            }
         }
-        message
+    }
+
+    fn sort(&mut self, letter: Letter) -> Option<Message> {
+        match letter {
+            Letter::Message(message) => return Some(message),
+            Letter::Call(call) => self.aside.push_back(call),
+        }
+        None
+    }
+
+    /// The next request, in the order in which they came.
+    pub(super) fn call(&mut self) -> Option<Call> {
+        let call = self.aside.pop_front()?;
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+        Some(call)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::control::request::{ApiRequest, Reply};
+
+    fn call() -> Call {
+        Call { who: "ann".to_owned(), request: ApiRequest::Diff, reply: Reply::to_nobody() }
+    }
+
+    #[test]
+    fn a_flood_of_requests_is_bounded_and_waits_for_all_else() {
+        let (inbox, mut mailbox) = inbox();
+        let taken = (0..1000).filter(|_| inbox.call(call()).is_ok()).count();
+        assert_eq!(taken, MAX_CALLS);
+        inbox.send(Message::FileHint);
+        assert!(matches!(mailbox.next(None), Some(Message::FileHint)));
+        assert!(mailbox.next(None).is_none(), "it must not wait while a request is there");
+        assert!(inbox.call(call()).is_err());
+        assert!(mailbox.call().is_some() && inbox.call(call()).is_ok());
+        assert!(mailbox.try_next().is_none());
+        assert_eq!(std::iter::from_fn(|| mailbox.call()).count(), MAX_CALLS);
     }
 }

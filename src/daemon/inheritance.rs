@@ -3,7 +3,7 @@
 use super::options::StartError;
 use super::processes::Process;
 use super::tag::Owner;
-use crate::keeper::link::{Link, Order, ProcessFds, Report, Sender, Stage};
+use crate::keeper::link::{Link, Order, Predecessor, ProcessFds, Report, Sender, Stage};
 use crate::logs::Logger;
 use crate::model::{Program, RunId};
 use crate::supervisor::{Instance, Supervisor, TableEntry, TableStage};
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// The names under which descriptors are left with the keeper.
 pub(super) const CONTROL: &str = "control";
+/// The file to which that socket is bound: its path may lead elsewhere by now.
+pub(super) const CONTROL_FILE: &str = "control-file";
 /// Where a take-over finds the folders: the file may be invalid by then.
 pub(super) const PLACES: &str = "places";
 
@@ -20,6 +22,8 @@ pub(super) const PLACES: &str = "places";
 #[derive(Default)]
 pub(super) struct Inheritance {
     pub(super) fresh_state: bool,
+    /// The supervisor before, as the keeper saw it end.
+    pub(super) predecessor: Option<Predecessor>,
     processes: Vec<HeldProcess>,
     held: BTreeMap<String, OwnedFd>,
     /// News that came between.
@@ -39,8 +43,9 @@ impl Inheritance {
         self.held.get(PLACES)
     }
 
-    pub(super) fn take_control(&mut self) -> Option<OwnedFd> {
-        self.held.remove(CONTROL)
+    /// The control socket and its file.
+    pub(super) fn take_control(&mut self) -> Option<(OwnedFd, OwnedFd)> {
+        Some((self.held.remove(CONTROL)?, self.held.remove(CONTROL_FILE)?))
     }
 }
 
@@ -49,7 +54,10 @@ pub(super) fn inherit(link: &Link) -> Result<Inheritance, StartError> {
     let mut inherited = Inheritance::default();
     loop {
         match next_report(link)? {
-            Report::Hello { fresh_state, .. } => inherited.fresh_state = fresh_state,
+            Report::Hello { fresh_state, predecessor, .. } => {
+                inherited.fresh_state = fresh_state;
+                inherited.predecessor = predecessor;
+            }
             Report::Process { run, tag, pid, stage, fds } => {
                 inherited.processes.push(HeldProcess { run, owner: Owner::decode(&tag), pid, stage, fds });
             }

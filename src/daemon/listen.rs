@@ -1,10 +1,10 @@
 //! The lines into the supervisor: the control socket, the keeper's reports, signals.
 
 use super::inbox::{Inbox, Message};
-use super::inheritance::{CONTROL, Inheritance, PLACES};
+use super::inheritance::{CONTROL, CONTROL_FILE, Inheritance, PLACES};
 use super::options::{Options, StartError};
 use super::places::Places;
-use crate::control::server::{Access, Server, serve};
+use crate::control::server::{Access, Address, Bind, Server, hold_file, leads_to, serve};
 use crate::keeper::link::{Link, Order, Sender};
 use crate::model::{ApiSettings, Signal};
 use nix::unistd::{Gid, Group};
@@ -12,9 +12,10 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 
-/// The control socket: the one that the keeper holds, or a new one.
+/// The control socket: the one that the keeper holds, where its path still leads to it, or a new one.
 pub(super) fn listen(
     places: &Places,
     api: &ApiSettings,
@@ -27,27 +28,52 @@ pub(super) fn listen(
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         StartError::new(format!("error: cannot {what} the control socket: {error}\n  --> {}", path.display()))
     };
-    let listener = match inherited.take_control() {
-        Some(fd) if path.exists() => UnixListener::from(fd),
+    let (mode, sender) = (api.mode.0, sender.clone());
+    let bind: Bind = Box::new({
+        let (path, sender) = (path.clone(), sender.clone());
+        move || bind(&path, mode, group, &sender)
+    });
+    let (listener, file) = match inherited.take_control() {
+        Some((fd, file)) if leads_to(&path, &file) => {
+            open_to_others(&path, mode, group).map_err(|error| failed("open", &error))?;
+            (UnixListener::from(fd), file)
+        }
         Some(_) | None => {
-            // The lock is ours, so whoever bound it is gone.
-            let _ = fs::remove_file(&path);
-            let listener = UnixListener::bind(&path).map_err(|error| failed("bind", &error))?;
-            let fd = listener.try_clone().map_err(|error| failed("hold", &error))?;
-            let order = Order::Hold { name: CONTROL.to_owned(), fd: fd.into() };
-            sender.send(&order).map_err(|error| failed("hold", &error))?;
-            hold_places(places, sender)?;
-            listener
+            let bound = bind().map_err(|error| failed("bind", &error))?;
+            hold_places(places, &sender)?;
+            bound
         }
     };
-    let mode = api.mode.0;
-    if group.is_some() {
-        nix::unistd::chown(&path, None, group.map(Gid::from_raw)).map_err(|error| failed("chgrp", &error))?;
-    }
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(|error| failed("chmod", &error))?;
     let access = Access { own_uid: nix::unistd::geteuid().as_raw(), group };
-    let inbox = inbox.clone();
-    serve(listener, access, Arc::new(move |call| inbox.call(call))).map_err(|error| failed("serve", &error))
+    let (inbox, address) = (inbox.clone(), Address { path: path.clone(), file, bind });
+    serve(listener, Some(address), access, Arc::new(move |call| inbox.call(call)))
+        .map_err(|error| failed("serve", &error))
+}
+
+/// A new socket, in place of whatever is there: the lock is ours, so whoever bound it is gone. The keeper holds the
+/// socket and its file from now on.
+fn bind(
+    path: &Path,
+    mode: u32,
+    group: Option<u32>,
+    sender: &Sender,
+) -> std::io::Result<(UnixListener, OwnedFd)> {
+    let _ = fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    let file = hold_file(path)?;
+    open_to_others(path, mode, group)?;
+    let copies = [(CONTROL, listener.try_clone()?.into()), (CONTROL_FILE, file.try_clone()?)];
+    for (name, fd) in copies {
+        sender.send(&Order::Hold { name: name.to_owned(), fd })?;
+    }
+    Ok((listener, file))
+}
+
+fn open_to_others(path: &Path, mode: u32, group: Option<u32>) -> std::io::Result<()> {
+    if group.is_some() {
+        nix::unistd::chown(path, None, group.map(Gid::from_raw))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Leaves the folders with the keeper, as a JSON list of four paths.

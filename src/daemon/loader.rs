@@ -44,6 +44,7 @@ impl Loader {
     pub(super) fn start(reader: Reader, api_group: Option<u32>, inbox: Inbox) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Purpose>();
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+            crate::linux::proc::be_modest();
             for purpose in requests {
                 let (result, recording) = reader.load_from_disk(api_group);
                 inbox.send(Message::Loaded(Box::new(LoadOutcome { purpose, result, recording })));

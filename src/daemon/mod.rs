@@ -7,17 +7,20 @@
 //! Never add here: policy arithmetic, or anything that could be tested without a kernel.
 
 mod adopt;
+mod advice;
 mod answers;
 mod background;
 mod begin;
 mod budget;
 mod catalogue;
+mod causes;
 mod changes;
 mod environment;
 mod findings;
 mod follow;
 mod inbox;
 mod inheritance;
+mod killer;
 mod launcher;
 mod listen;
 mod loader;
@@ -38,6 +41,7 @@ mod tag;
 mod trees;
 mod voice;
 mod wall;
+mod words;
 mod world;
 
 pub use background::{detach, run_foreground, start_background};

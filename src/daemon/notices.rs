@@ -1,20 +1,34 @@
 //! What happens to instances, as lines of the supervisor's own log and as entries of the journal.
 
+use super::killer::Killer;
 use super::wall;
 use crate::journal::{Entry, Kind};
 use crate::model::{Exit, Signal};
-use crate::supervisor::{Fact, Notice, PhaseKind};
+use crate::supervisor::{EndCause, Fact, Notice, PhaseKind};
+
+/// How an end that was asked for is told.
+pub(super) const AS_ASKED: &str = "as asked";
+
+/// How an end by a stranger's signal is told.
+pub(super) const NOT_OURS: &str = "which sppm did not send";
+/// The same, where it was not the kernel for want of memory.
+pub(super) const NOT_THE_KERNEL: &str =
+    "another process, or a limit of CPU time; the kernel has killed nothing for want of memory";
 
 /// Writes one notice down.
-pub(super) fn log(notice: &Notice) {
+pub(super) fn log(notice: &Notice, killer: Killer) {
     let instance = &notice.label;
     match &notice.fact {
         Fact::Started { pid } => tracing::info!(%instance, pid, "started"),
         Fact::LaunchFailed(failure) => {
             tracing::error!(%instance, stage = %failure.stage, errno = failure.errno, "launch failed: {failure}");
         }
-        Fact::Exited { pid, exit, asked: true } => tracing::info!(%instance, pid, "{exit}, as asked"),
-        Fact::Exited { pid, exit, asked: false } => tracing::warn!(%instance, pid, "{exit}"),
+        Fact::Exited { pid, exit, cause: cause @ EndCause::Asked } => {
+            tracing::info!(%instance, pid, "{}", exit_text(*exit, *cause, killer));
+        }
+        Fact::Exited { pid, exit, cause } => {
+            tracing::warn!(%instance, pid, "{}", exit_text(*exit, *cause, killer));
+        }
         Fact::Phase { to, reason } => match to {
             PhaseKind::Failed => tracing::error!(%instance, "failed: {reason}"),
             PhaseKind::Backoff => tracing::warn!(%instance, "waits before its restart: {reason}"),
@@ -42,7 +56,7 @@ pub(super) fn log(notice: &Notice) {
 }
 
 /// One notice as an entry of the journal.
-pub(super) fn entry(notice: &Notice) -> Entry {
+pub(super) fn entry(notice: &Notice, killer: Killer) -> Entry {
     let new = |kind, text: String| {
         Entry::new(wall::now_millis(), kind, text).about(notice.slot.program.as_str(), notice.label.as_str())
     };
@@ -53,13 +67,13 @@ pub(super) fn entry(notice: &Notice) -> Entry {
         Fact::LaunchFailed(failure) => {
             new(Kind::LaunchFailed, format!("launch failed at stage {}: {failure}", failure.stage))
         }
-        Fact::Exited { pid, exit, asked } => {
+        Fact::Exited { pid, exit, cause } => {
             let (code, signal) = match exit {
                 Exit::Code(code) => (Some(*code), None),
                 Exit::Signal { signal, .. } => (None, Some(signal.to_string())),
                 Exit::Unknown => (None, None),
             };
-            let text = exit_text(*exit, *asked);
+            let text = exit_text(*exit, *cause, killer);
             Entry { pid: Some(*pid), code, signal, ..new(Kind::Exited, text) }
         }
         Fact::Phase { to, reason } => {
@@ -82,18 +96,28 @@ pub(super) fn entry(notice: &Notice) -> Entry {
 }
 
 /// How a main process ended, and what that means.
-pub(super) fn exit_text(exit: Exit, asked: bool) -> String {
-    match (exit, asked) {
-        (exit, true) => format!("{exit}, as asked"),
-        (Exit::Code(code), false) => match code_meaning(code) {
+fn exit_text(exit: Exit, cause: EndCause, killer: Killer) -> String {
+    match (exit, cause) {
+        (exit, EndCause::Asked) => format!("{exit}, {AS_ASKED}"),
+        (exit, EndCause::Killed) => format!("{exit}, which sppm sent"),
+        (exit, EndCause::Signalled) => format!("{exit}, which `sppm signal` sent"),
+        (Exit::Code(code), EndCause::Own) => match code_meaning(code) {
             Some(meaning) => format!("exited with code {code}: {meaning}"),
             None => format!("exited with code {code}"),
         },
-        (exit @ Exit::Signal { signal, .. }, false) => match signal_meaning(signal) {
-            Some(meaning) => format!("{exit}, which sppm did not send: {meaning}"),
-            None => format!("{exit}, which sppm did not send"),
+        (Exit::Signal { .. }, EndCause::Own) => stranger_text(exit, killer),
+        (Exit::Unknown, EndCause::Own) => Exit::Unknown.to_string(),
+    }
+}
+
+/// How a process ended by a signal that sppm has no part in, ours included.
+pub(super) fn stranger_text(exit: Exit, killer: Killer) -> String {
+    match exit {
+        Exit::Signal { signal, .. } => match signal_meaning(signal, killer) {
+            Some(meaning) => format!("{exit}, {NOT_OURS}: {meaning}"),
+            None => format!("{exit}, {NOT_OURS}"),
         },
-        (Exit::Unknown, false) => Exit::Unknown.to_string(),
+        Exit::Code(_) | Exit::Unknown => exit.to_string(),
     }
 }
 
@@ -111,9 +135,13 @@ fn code_meaning(code: u8) -> Option<&'static str> {
     })
 }
 
-fn signal_meaning(signal: Signal) -> Option<&'static str> {
+fn signal_meaning(signal: Signal, killer: Killer) -> Option<&'static str> {
     Some(match signal.number() {
-        libc::SIGKILL => "the kernel, out of memory (see dmesg), or another process",
+        libc::SIGKILL => match killer {
+            Killer::Unknown => "the kernel, out of memory (see dmesg), or another process",
+            Killer::Kernel => "most probably the kernel, which killed for want of memory (see dmesg)",
+            Killer::Process => NOT_THE_KERNEL,
+        },
         libc::SIGSEGV | libc::SIGBUS => "it touched memory that is not its own",
         libc::SIGABRT => "it gave itself up (assertion, abort)",
         libc::SIGILL | libc::SIGFPE => "it did what a processor cannot do",

@@ -1,7 +1,10 @@
 //! Questions about the past: events, history, and why something is as it is.
 
+use super::advice::{self, Case};
 use super::catalogue;
-use super::findings;
+use super::causes::{Told, told};
+use super::changes;
+use super::findings::{self, Finding};
 use super::processes::log_paths;
 use super::run::Daemon;
 use super::tag::Owner;
@@ -11,14 +14,12 @@ use crate::control::wire::{WhyDto, WhyInstanceDto};
 use crate::journal::{Entry, Kind, Offer, Query};
 use crate::linux::clock;
 use crate::logs::tail;
-use crate::model::{ProgramName, Slot};
+use crate::model::{InstanceLabel, Program, ProgramName, Slot};
 use crate::supervisor::{InstanceStatus, PhaseKind};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// So many causes are told.
-const CAUSES: usize = 12;
 /// So many last lines of output are shown.
 const LINES: usize = 10;
 /// So much of a log is looked at for them, in bytes.
@@ -28,6 +29,13 @@ const TAIL: u64 = 64 * 1024;
 struct Subject {
     picture: WhyInstanceDto,
     logs: Vec<PathBuf>,
+    look: findings::Subject,
+    /// What it is called in the journal: with the key `instances` and without, in the course of edits.
+    names: Vec<String>,
+    phase: PhaseKind,
+    place: String,
+    overdue: bool,
+    forbidden: bool,
 }
 
 impl Daemon {
@@ -95,15 +103,18 @@ impl Daemon {
         let unknown = self.unknown(name);
         let query = Query { programs: BTreeSet::new(), last: None, ..Query::default() };
         let present = known.is_some();
+        let notes = self.reload.trouble().into_iter().collect();
         self.world.journal.read(
             query,
             Box::new(move |entries| {
-                let causes = causes(&entries, &program);
+                let Told { causes, left_out } = told(&entries, &program);
                 if !present && causes.is_empty() {
                     return reply.refuse(unknown);
                 }
-                let instances = subjects.into_iter().map(Subject::finish).collect();
-                reply.send(Answer::Why(Box::new(WhyDto { program, present, instances, causes })));
+                let instances =
+                    subjects.into_iter().map(|subject| subject.finish(&program, &causes)).collect();
+                let why = WhyDto { program, present, instances, causes, left_out, notes };
+                reply.send(Answer::Why(Box::new(why)));
             }),
         );
     }
@@ -112,46 +123,80 @@ impl Daemon {
         let (now, wall) = (clock::now(), Wall::read());
         let status = self.core.program_status(name, now);
         let wanted = status.instances.iter().filter(|one| only.is_none_or(|slot| one.slot == *slot));
-        let subject = |one: &InstanceStatus| Subject {
-            picture: WhyInstanceDto {
-                id: one.label.to_string(),
-                phase: one.phase.to_string(),
-                since: wall.stamp(one.since),
-                reason: one.reason.clone(),
-                next: next(one, &wall),
-                findings: Vec::new(),
-                last_lines: Vec::new(),
-            },
-            logs: self.logs_of(one),
-        };
-        wanted.map(subject).collect()
+        wanted.map(|one| self.subject(one, &wall)).collect()
     }
 
-    fn logs_of(&self, one: &InstanceStatus) -> Vec<PathBuf> {
+    fn subject(&self, one: &InstanceStatus, wall: &Wall) -> Subject {
+        let picture = WhyInstanceDto {
+            id: one.label.to_string(),
+            phase: one.phase.to_string(),
+            since: wall.stamp(one.since),
+            reason: one.reason.clone(),
+            next: next(one, wall),
+            ..WhyInstanceDto::default()
+        };
+        let spec = self.spec_of(one);
+        let stops = one.phase == PhaseKind::Stopping;
+        let exit = one.last_exit.map(|(exit, _)| exit);
+        Subject {
+            look: findings::Subject {
+                instance: picture.id.clone(),
+                command: spec.map(changes::command).unwrap_or_default(),
+                pid: one.pid,
+                open_files: spec.and_then(|spec| findings::open_files_of(&spec.limits)),
+                asked_with: spec.and_then(|spec| spec.stop.first_signal()).filter(|_| stops),
+            },
+            names: [true, false].map(|numbered| InstanceLabel::of(&one.slot, numbered).to_string()).to_vec(),
+            picture,
+            logs: spec.map(|spec| logs_of(spec, one)).unwrap_or_default(),
+            phase: one.phase,
+            place: spec.map(|spec| spec.place.to_string()).unwrap_or_default(),
+            overdue: one.overdue.is_some(),
+            forbidden: spec.zip(exit).is_some_and(|(spec, exit)| spec.restart.forbids(exit)),
+        }
+    }
+
+    /// What it was launched with, or would be.
+    fn spec_of(&self, one: &InstanceStatus) -> Option<&Program> {
         let planned = self.core.plan().and_then(|(_, plan)| plan.programs.get(&one.slot.program));
         let run = self.core.instance(&one.slot).and_then(|instance| instance.run());
-        let Some(spec) = run.map(|run| &run.spec).or(planned) else { return Vec::new() };
-        let owner = Owner {
-            slot: one.slot.clone(),
-            label: one.label.clone(),
-            generation: Default::default(),
-            helper_of: None,
-            cgroup: None,
-        };
-        log_paths(spec, &owner).into_iter().filter_map(|(_, path)| path).collect()
+        run.map(|run| &run.spec).or(planned).map(AsRef::as_ref)
     }
 }
 
+fn logs_of(spec: &Program, one: &InstanceStatus) -> Vec<PathBuf> {
+    let owner = Owner {
+        slot: one.slot.clone(),
+        label: one.label.clone(),
+        generation: Default::default(),
+        helper_of: None,
+        cgroup: None,
+    };
+    log_paths(spec, &owner).into_iter().filter_map(|(_, path)| path).collect()
+}
+
 impl Subject {
-    /// Reads what takes a disk: not on the decision thread.
-    fn finish(mut self) -> WhyInstanceDto {
+    /// Reads what takes a disk or a walk through /proc: not on the decision thread.
+    fn finish(mut self, program: &str, causes: &[Entry]) -> WhyInstanceDto {
         for path in self.logs.iter().rev() {
             if let Ok(tail) = tail::last_lines(path, LINES, TAIL) {
                 let lines = tail.lines.iter().map(|line| String::from_utf8_lossy(line).into_owned());
                 self.picture.last_lines.extend(lines);
             }
         }
-        self.picture.findings = findings::of(&self.picture.last_lines);
+        let found = findings::of(&self.look, &self.picture.last_lines);
+        let about = |entry: &&Entry| entry.instance.as_ref().is_some_and(|name| self.names.contains(name));
+        let mut ends = causes.iter().rev().filter(about);
+        let case = Case {
+            program,
+            phase: self.phase,
+            place: &self.place,
+            last_end: ends.find(|entry| matches!(entry.kind, Kind::Exited | Kind::LaunchFailed)),
+            overdue: self.overdue,
+            forbidden: self.forbidden,
+        };
+        self.picture.help = advice::steps(&case, &found);
+        self.picture.findings = found.iter().map(Finding::sentence).collect();
         self.picture
     }
 }
@@ -179,35 +224,9 @@ fn next(one: &InstanceStatus, wall: &Wall) -> Option<String> {
         (PhaseKind::Draining, _) => "it is asked to stop when it is idle; --force does not wait".to_owned(),
         (PhaseKind::Stopping, _) => "KILL follows when its stop.timeout has passed".to_owned(),
         (PhaseKind::Killing, _) => "it is killed again until nothing of it lives".to_owned(),
-        (PhaseKind::Starting | PhaseKind::Waiting | PhaseKind::Running | PhaseKind::Backoff, _) => {
+        (PhaseKind::Waiting, _) => "it is launched as soon as it is its turn".to_owned(),
+        (PhaseKind::Starting | PhaseKind::Running | PhaseKind::Backoff, _) => {
             return None;
         }
     })
-}
-
-/// The last entries that explain a program: its own, and those of the supervisor and the configuration around them.
-fn causes(entries: &[Entry], program: &str) -> Vec<Entry> {
-    let own = |entry: &Entry| entry.program.as_deref() == Some(program);
-    let general = |entry: &Entry| match entry.kind {
-        Kind::SupervisorStarted
-        | Kind::SupervisorTookOver
-        | Kind::SupervisorEnded
-        | Kind::ConfigInvalid
-        | Kind::Request
-        | Kind::LogTrouble => entry.program.is_none(),
-        Kind::ConfigChanged
-        | Kind::ConfigValid
-        | Kind::Started
-        | Kind::LaunchFailed
-        | Kind::Exited
-        | Kind::Phase
-        | Kind::Leftovers
-        | Kind::RolloutStopped
-        | Kind::StopCommandFailed
-        | Kind::LogRecovered
-        | Kind::Other => false,
-    };
-    let own_last: Vec<&Entry> = entries.iter().rev().filter(|entry| own(entry)).take(CAUSES).collect();
-    let Some(first) = own_last.last().map(|entry| entry.seq) else { return Vec::new() };
-    entries.iter().filter(|entry| entry.seq >= first && (own(entry) || general(entry))).cloned().collect()
 }

@@ -2,6 +2,7 @@
 
 use super::inbox::{LoadOutcome, Purpose};
 use super::loader::Loader;
+use super::wall;
 use crate::config::{Problems, Style, Watched};
 use crate::files::Watcher;
 use crate::model::{FollowFile, Moment, Plan};
@@ -24,7 +25,17 @@ pub(super) struct Reload {
     due: Option<(Moment, Doubt)>,
     first_hint: Option<Moment>,
     /// What is wrong with the file as it was last read.
-    pub(super) error: Option<String>,
+    invalid: Option<Invalid>,
+}
+
+/// A file that is not valid.
+struct Invalid {
+    /// Everything, as compilers show it.
+    text: String,
+    /// The first of it.
+    first_line: String,
+    /// Since when, for people.
+    since: String,
 }
 
 /// Whether a reading that is due is the second look at something strange.
@@ -44,7 +55,7 @@ pub(super) enum Verdict {
 
 impl Reload {
     pub(super) fn new(loader: Loader, watcher: Watcher, follow: FollowFile) -> Self {
-        Self { loader, watcher, follow, depends_on: Vec::new(), due: None, first_hint: None, error: None }
+        Self { loader, watcher, follow, depends_on: Vec::new(), due: None, first_hint: None, invalid: None }
     }
 
     /// The file may have changed. It is read when it has been quiet for the debounce time.
@@ -122,23 +133,39 @@ impl Reload {
         }
     }
 
+    /// All that is wrong with the file.
+    pub(super) fn error(&self) -> Option<&String> {
+        self.invalid.as_ref().map(|invalid| &invalid.text)
+    }
+
+    /// The same in a sentence, with what can be done.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.invalid.as_ref().map(|Invalid { first_line, since, .. }| {
+            format!(
+                "the file has not been valid since {since}, and no edit is in force: {first_line}; mend it there, \
+                 `sppm check` shows everything that is wrong"
+            )
+        })
+    }
+
     /// Whether this is news.
     pub(super) fn invalid(&mut self, problems: &Problems) -> bool {
         let text = problems.render(Style::Plain);
-        let news = self.error.as_ref() != Some(&text);
+        let news = self.error() != Some(&text);
         if news {
             tracing::error!(
                 "the configuration is not valid, and nothing was changed: {}",
                 problems.first_line()
             );
         }
-        self.error = Some(text);
+        let since = self.invalid.take().map_or_else(wall::now, |before| before.since);
+        self.invalid = Some(Invalid { text, first_line: problems.first_line(), since });
         news
     }
 
     /// Whether this is news.
     pub(super) fn valid(&mut self) -> bool {
-        let news = self.error.take().is_some();
+        let news = self.invalid.take().is_some();
         if news {
             tracing::info!("the configuration is valid again");
         }

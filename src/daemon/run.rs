@@ -16,7 +16,7 @@ use super::{voice, wall};
 use crate::config::{Loaded, Problems, Style};
 use crate::control::request::{Answer, Call};
 use crate::control::server::Server;
-use crate::control::wire::ErrorDto;
+use crate::control::wire::{ChangeKind, DiffDto, ErrorDto};
 use crate::journal::{Entry, Kind};
 use crate::keeper::link::{Order, Report, SignalOrigin};
 use crate::linux::memory::Thrift;
@@ -25,11 +25,15 @@ use crate::logs::{LogEvent, SinkTarget};
 use crate::model::{ApiSettings, Generation, Moment, Signal};
 use crate::supervisor::{Author, Event, Request, Supervisor, diff};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// So many messages are taken before the core acts, so that a flood of one kind does not starve its deadlines.
 const BATCH: usize = 512;
+
+/// Requests are answered for so long between two looks at everything else; at least one is. However many ask, a program
+/// that dies waits no longer than this for each step of its restart, and for one answer.
+const FOR_REQUESTS: Duration = Duration::from_millis(2);
 
 /// Everything that the decision thread owns.
 pub(super) struct Daemon {
@@ -47,8 +51,8 @@ pub(super) struct Daemon {
     pub(super) environment: Arc<BTreeMap<String, String>>,
     pub(super) keeper_pid: u32,
     pub(super) started_at: Moment,
-    /// The user that we run as, for messages about who asked.
-    pub(super) own_user: (u32, Arc<OnceLock<String>>),
+    /// How this supervisor came to its place, if another one was there before.
+    pub(super) took_over: Option<String>,
     /// What the control socket was opened with.
     pub(super) api: ApiSettings,
     /// Edited keys that need a restart of sppm.
@@ -91,6 +95,9 @@ impl Daemon {
                     return code;
                 }
                 taken += 1;
+                if self.core.is_urgent() {
+                    self.act();
+                }
                 next = self.mailbox.try_next();
             }
             if let Some(message) = next
@@ -99,6 +106,7 @@ impl Daemon {
                 return code;
             }
             self.settle_down();
+            taken += self.answer_some();
             self.thrift.worked(clock::now(), taken);
             self.thrift.tick(clock::now());
             if let Some(code) = self.world.finished {
@@ -120,14 +128,43 @@ impl Daemon {
         self.waiters_due = self.waiters.look(&self.core, now);
     }
 
+    /// Answers requests, for a moment. An answer must not run ahead of what is done and written down.
+    fn answer_some(&mut self) -> usize {
+        let until = clock::now() + FOR_REQUESTS;
+        let mut answered = 0;
+        while let Some(call) = self.mailbox.call() {
+            if !(call.request.only_asks() && call.reply.is_gone()) {
+                self.act();
+                self.answer(call);
+            }
+            answered += 1;
+            if clock::now() >= until {
+                break;
+            }
+        }
+        if answered > 0 {
+            self.settle_down();
+        }
+        answered
+    }
+
     /// What the core wants is done, until it wants nothing more.
     fn act(&mut self) {
         loop {
             while let Some(action) = self.core.next_action() {
                 self.world.carry_out(action);
             }
-            let Some(event) = self.world.pending.pop_front() else { break };
-            self.core.handle(clock::now(), event);
+            self.world.conclude();
+            if self.world.pending.is_empty() {
+                break;
+            }
+            // As many as can be, so that what they lead to is written down in one piece.
+            while let Some(event) = self.world.pending.pop_front() {
+                self.core.handle(clock::now(), event);
+                if self.core.is_urgent() {
+                    break;
+                }
+            }
         }
     }
 
@@ -149,11 +186,6 @@ impl Daemon {
             }
             Message::ForeignExited { run, exit } => self.world.foreign_exited(run, exit),
             Message::Log(event) => self.log_says(event),
-            Message::Call(call) => {
-                // An answer must not run ahead of what is done and written down.
-                self.act();
-                self.answer(call);
-            }
             Message::FileHint => self.reload.hint(clock::now()),
             Message::Loaded(outcome) => self.loaded(*outcome),
             Message::Signal(signal) => self.signalled(signal, None),
@@ -180,7 +212,7 @@ impl Daemon {
 
     fn log_says(&mut self, event: LogEvent) {
         match event {
-            LogEvent::Drained { run } => self.world.drained(run),
+            LogEvent::Drained { run, last } => self.world.drained(run, &last),
             LogEvent::Trouble { target, message, .. } => {
                 tracing::error!("{message}");
                 self.tell(Entry::new(wall::now_millis(), Kind::LogTrouble, message.clone()));
@@ -257,8 +289,7 @@ impl Daemon {
             generation = self.accept(now, plan, &recording, &purpose);
         }
         if let Purpose::Reload(call) = purpose {
-            call.reply
-                .send(Answer::Diff(crate::control::wire::DiffDto { generation: generation.0, ..picture }));
+            call.reply.send(Answer::Diff(DiffDto { generation: generation.0, ..picture }));
         }
     }
 
@@ -326,7 +357,7 @@ impl Daemon {
     }
 
     /// An accepted edit, as an entry for each program that it touches, so that `why NAME` finds it.
-    fn tell_change(&self, picture: &crate::control::wire::DiffDto, purpose: &Purpose) {
+    fn tell_change(&self, picture: &DiffDto, purpose: &Purpose) {
         let cause = describe(purpose);
         if picture.changes.is_empty() {
             let text = format!("the configuration was accepted ({cause}); no program changes");
@@ -335,7 +366,12 @@ impl Daemon {
         for change in &picture.changes {
             let keys: Vec<&str> = change.keys.iter().map(|key| key.key.as_str()).collect();
             let keys = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
-            let text = format!("the configuration was accepted ({cause}): {}{keys}", change.change.as_str());
+            let fate = match change.change {
+                ChangeKind::Start => "it is new there",
+                ChangeKind::Stop => "it is not named any more",
+                ChangeKind::Restart | ChangeKind::Scale | ChangeKind::Live => change.change.as_str(),
+            };
+            let text = format!("the configuration was accepted ({cause}): {fate}{keys}");
             let entry = Entry::new(wall::now_millis(), Kind::ConfigChanged, text);
             self.tell(Entry { program: Some(change.program.clone()), ..entry });
         }
@@ -375,11 +411,11 @@ fn from(origin: Option<SignalOrigin>) -> String {
     }
 }
 
-fn describe(purpose: &Purpose) -> &str {
+fn describe(purpose: &Purpose) -> String {
     match purpose {
-        Purpose::Watch | Purpose::WatchAgain => "the file was edited",
-        Purpose::Asked(who) => who,
-        Purpose::Reload(_) => "sppm reload",
-        Purpose::Diff(_) => "sppm diff",
+        Purpose::Watch | Purpose::WatchAgain => "the file was edited".to_owned(),
+        Purpose::Asked(who) => who.clone(),
+        Purpose::Reload(call) => format!("sppm reload by {}", call.who),
+        Purpose::Diff(call) => format!("sppm diff by {}", call.who),
     }
 }

@@ -6,19 +6,22 @@ use crate::control::request::{Answer, Reply};
 use crate::control::wire::SettleDto;
 use crate::linux::clock;
 use crate::model::{Moment, ProgramName};
-use crate::supervisor::{InstanceStatus, Settled, Supervisor, Target};
+use crate::supervisor::{InstanceStatus, Settled, Supervisor};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A look at thousands of programs takes milliseconds, and each of them may be news of its own: looking takes this part of the
 /// time at most.
 const SHARE_OF_TIME: u32 = 20;
+/// One look takes about so long at most; whom it did not reach comes first in the next one.
+const LONGEST_LOOK: Duration = Duration::from_millis(2);
 /// However long a look took, the next one is not put off for longer.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Everybody who waits.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    waiting: Vec<Waiter>,
+    waiting: VecDeque<Waiter>,
     /// The last look was dear: not before.
     next_look: Moment,
 }
@@ -33,7 +36,7 @@ struct Waiter {
 
 impl Waiters {
     pub(super) fn add(&mut self, patterns: Vec<String>, until: Moment, reply: Reply) {
-        self.waiting.push(Waiter { patterns, until, reply });
+        self.waiting.push_back(Waiter { patterns, until, reply });
     }
 
     /// Answers those whose time has come. Returns when to look again although nothing happens.
@@ -45,16 +48,24 @@ impl Waiters {
             return Some(self.next_look);
         }
         let begin = clock::now();
-        let again = self.look_now(core, now);
+        let again = self.look_until(core, now, begin + LONGEST_LOOK);
         let end = clock::now();
         self.next_look = end + (end.since(begin) * SHARE_OF_TIME).min(LONGEST_PAUSE);
         again
     }
 
-    /// As [`Waiters::look`], whatever the last look took.
-    pub(super) fn look_now(&mut self, core: &Supervisor, now: Moment) -> Option<Moment> {
+    /// As [`Waiters::look`] at everybody, whatever the last look took.
+    pub(super) fn look_now(&mut self, core: &Supervisor, now: Moment) {
+        self.look_until(core, now, Moment::from_nanos(u64::MAX));
+    }
+
+    fn look_until(&mut self, core: &Supervisor, now: Moment, end: Moment) -> Option<Moment> {
         let mut again: Option<Moment> = None;
-        for waiter in std::mem::take(&mut self.waiting) {
+        for _ in 0..self.waiting.len() {
+            if clock::now() >= end {
+                return Some(now);
+            }
+            let Some(waiter) = self.waiting.pop_front() else { break };
             if waiter.reply.is_gone() {
                 continue;
             }
@@ -71,7 +82,7 @@ impl Waiters {
                 Settled::Good | Settled::Bad | Settled::Moving => None,
             });
             again = due.chain([waiter.until]).chain(again).min();
-            self.waiting.push(waiter);
+            self.waiting.push_back(waiter);
         }
         again
     }
@@ -79,13 +90,7 @@ impl Waiters {
 
 /// The instances that patterns stand for; a name that is no longer known stands for none.
 fn instances(core: &Supervisor, patterns: &[String], now: Moment) -> Vec<InstanceStatus> {
-    let known: Vec<Target> = match patterns.is_empty() {
-        true => catalogue::resolve(core, &[]).unwrap_or_default(),
-        false => patterns
-            .iter()
-            .flat_map(|pattern| catalogue::resolve(core, std::slice::from_ref(pattern)).unwrap_or_default())
-            .collect(),
-    };
+    let (known, _) = catalogue::resolve_known(core, patterns);
     let of_program = |(name, share): (ProgramName, Share)| {
         let mut all = core.program_status(&name, now).instances;
         all.retain(|one| share.has(one.slot.index));

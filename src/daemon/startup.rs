@@ -3,11 +3,14 @@
 
 use super::adopt;
 use super::begin::{Beginning, begin};
+use super::budget;
 use super::inbox::{self, Inbox, Message, Purpose};
 use super::inheritance::{Inheritance, inherit, take_processes};
+use super::killer::{Killer, Killers};
 use super::launcher::Launcher;
 use super::listen::{find_group, listen, listen_for_signals, read_reports};
 use super::loader::{Loader, Reader};
+use super::notices;
 use super::options::{Options, StartError};
 use super::places::Places;
 use super::records::{Plans, Records};
@@ -20,7 +23,7 @@ use super::world::World;
 use crate::config::{Watched, folders};
 use crate::files::Watcher;
 use crate::journal::{Entry, Journal, Kind};
-use crate::keeper::link::{Link, Order};
+use crate::keeper::link::{Link, Order, Predecessor};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::memory::Thrift;
 use crate::linux::{clock, limits};
@@ -29,7 +32,7 @@ use crate::model::{ApiSettings, Plan, Signal, Slot};
 use crate::supervisor::{Event, Instance, Supervisor, TableEntry};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Does everything up to the loop.
 pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
@@ -95,13 +98,20 @@ fn build(
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
+        entries: Vec::new(),
+        killers: Killers::begin(read_file),
         records,
         wishes,
         processes: BTreeMap::new(),
+        expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,
     };
-    world.journal.add(first_entry(read_file, keeper_pid));
+    let took_over = read_file.then(|| takeover_text(inherited.predecessor));
+    if let Some(how) = &took_over {
+        tracing::warn!("this supervisor {how}");
+    }
+    world.journal.add(first_entry(took_over.as_deref(), keeper_pid));
     let table =
         take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
     core.handle(clock::now(), Event::Table { entries: table });
@@ -109,13 +119,7 @@ fn build(
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
     }
     hear_keeper(link, &mut inherited, inbox)?;
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        config = %places.config.display(),
-        keeper = keeper_pid,
-        cgroup = cgroups.is_some(),
-        "the supervisor works"
-    );
+    log_the_start(&places, &plan, keeper_pid, cgroups.is_some());
     Ok(Daemon {
         core,
         world,
@@ -131,7 +135,7 @@ fn build(
         environment,
         keeper_pid,
         started_at: clock::now(),
-        own_user: own_user().map_err(thread_failed)?,
+        took_over,
         log_troubles: BTreeMap::new(),
         server: Some(server),
         cgroups,
@@ -151,15 +155,36 @@ fn hear_keeper(link: Link, inherited: &mut Inheritance, inbox: Inbox) -> Result<
     read_reports(link, inbox).map_err(thread_failed)
 }
 
+fn log_the_start(places: &Places, plan: &Plan, keeper: u32, cgroup: bool) {
+    let (version, config) = (env!("CARGO_PKG_VERSION"), places.config.display());
+    tracing::info!(version, %config, keeper, cgroup, "the supervisor works");
+    if let Some(warning) = budget::warning(plan, limits::open_files()) {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// What the journal says of this start.
-fn first_entry(took_over: bool, keeper_pid: u32) -> Entry {
-    let version = env!("CARGO_PKG_VERSION");
-    let (kind, text) = match took_over {
-        false => (Kind::SupervisorStarted, format!("sppm {version} started")),
-        true => (Kind::SupervisorTookOver, format!("sppm {version} took over from a supervisor that died")),
+fn first_entry(took_over: Option<&str>, keeper_pid: u32) -> Entry {
+    let who =
+        format!("sppm {} (pid {}, keeper pid {keeper_pid})", env!("CARGO_PKG_VERSION"), std::process::id());
+    match took_over {
+        None => Entry::new(wall::now_millis(), Kind::SupervisorStarted, format!("{who} started")),
+        Some(how) => Entry::new(wall::now_millis(), Kind::SupervisorTookOver, format!("{who} {how}")),
+    }
+}
+
+/// How this supervisor came to its place: "took over from pid 12, which was ended by SIGKILL …".
+fn takeover_text(predecessor: Option<Predecessor>) -> String {
+    let before = match predecessor {
+        Some(Predecessor { pid, hung: true, .. }) => {
+            format!("pid {pid}, which did not answer any more and was killed by its keeper")
+        }
+        Some(Predecessor { pid, exit, hung: false }) => {
+            format!("pid {pid}, which {}", notices::stranger_text(exit, Killer::Unknown))
+        }
+        None => "a supervisor that had ended with its keeper".to_owned(),
     };
-    let text = format!("{text}, pid {}, keeper pid {keeper_pid}", std::process::id());
-    Entry::new(wall::now_millis(), kind, text)
+    format!("took over from {before}; the programs went on")
 }
 
 fn watch_file(
@@ -217,19 +242,6 @@ pub(super) fn needs_restart(places: &Places, api: &ApiSettings, plan: &Plan) -> 
         keys.push("supervisor.api".to_owned());
     }
     keys
-}
-
-/// Our name, as soon as it is known: a name service that hangs must not hold up a take-over.
-fn own_user() -> std::io::Result<(u32, Arc<OnceLock<String>>)> {
-    let uid = nix::unistd::geteuid();
-    let name = Arc::new(OnceLock::new());
-    let told = Arc::clone(&name);
-    std::thread::Builder::new().name("own-name".to_owned()).spawn(move || {
-        if let Ok(Some(user)) = nix::unistd::User::from_uid(uid) {
-            let _ = told.set(user.name);
-        }
-    })?;
-    Ok((uid.as_raw(), name))
 }
 
 /// 128 random bits from the kernel; where it has none to give, the time and our pid must do.

@@ -5,7 +5,7 @@ use super::inbox::{Inbox, Message};
 use crate::linux::tree::{KillState, KillUntilEmpty, Root, Snapshot};
 use crate::linux::{cgroup, proc, tree};
 use crate::model::{RunId, Signal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -24,9 +24,11 @@ enum Order {
 }
 
 /// The thread's handle.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Trees {
     orders: Sender<Order>,
+    /// Runs that the thread has heard of: most never come to its ears, and it is not woken to forget them.
+    known: BTreeSet<RunId>,
 }
 
 impl Trees {
@@ -41,23 +43,28 @@ impl Trees {
             pause: FIRST_PAUSE,
         };
         std::thread::Builder::new().name("trees".to_owned()).spawn(move || forester.run(&requests))?;
-        Ok(Self { orders })
+        Ok(Self { orders, known: BTreeSet::new() })
     }
 
-    pub(super) fn check(&self, root: Root) {
+    pub(super) fn check(&mut self, root: Root) {
+        self.known.insert(root.run);
         self.order(Order::Check(root));
     }
 
-    pub(super) fn ask(&self, root: Root, signal: Signal) {
+    pub(super) fn ask(&mut self, root: Root, signal: Signal) {
+        self.known.insert(root.run);
         self.order(Order::Ask(root, signal));
     }
 
-    pub(super) fn kill(&self, root: Root) {
+    pub(super) fn kill(&mut self, root: Root) {
+        self.known.insert(root.run);
         self.order(Order::Kill(root));
     }
 
-    pub(super) fn forget(&self, run: RunId) {
-        self.order(Order::Forget(run));
+    pub(super) fn forget(&mut self, run: RunId) {
+        if self.known.remove(&run) {
+            self.order(Order::Forget(run));
+        }
     }
 
     pub(super) fn hint(&self) {

@@ -1,12 +1,15 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
+use super::budget::{Expected, Purpose};
+use super::killer::Killers;
 use super::launcher::{Launcher, Preparation};
 use super::notices;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::Owner;
 use super::trees::Trees;
-use crate::journal::Journal;
+use super::words::telling_line;
+use crate::journal::{Entry, Journal};
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
 use crate::linux::cgroup;
 use crate::linux::signals::signal_group;
@@ -23,9 +26,14 @@ pub(super) struct World {
     pub(super) trees: Trees,
     pub(super) logger: Logger,
     pub(super) journal: Journal,
+    /// For the journal, which is woken once for all of them.
+    pub(super) entries: Vec<Entry>,
+    pub(super) killers: Killers,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
+    /// Descriptors of launches that are under way.
+    pub(super) expected: Expected,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -34,6 +42,10 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
+        // Records that come one after the other are one write; whatever else comes finds them on disk.
+        if !matches!(action, Action::Record { .. } | Action::Note(_)) {
+            self.records.flush();
+        }
         match action {
             Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
             Action::RecordShutdown(record) => self.records.shutdown(&record),
@@ -62,10 +74,19 @@ impl World {
             }
             Action::Release { run } => self.release(run),
             Action::Note(notice) => {
-                notices::log(&notice);
-                self.journal.add(notices::entry(&notice));
+                let killer = self.killers.judge(&notice.fact);
+                notices::log(&notice, killer);
+                self.entries.push(notices::entry(&notice, killer));
             }
             Action::Finish { code } => self.finished = Some(code),
+        }
+    }
+
+    /// Everything that was wanted together is done: it is written down, and the journal is told.
+    pub(super) fn conclude(&mut self) {
+        self.records.flush();
+        if !self.entries.is_empty() {
+            self.journal.add_all(std::mem::take(&mut self.entries));
         }
     }
 
@@ -83,6 +104,9 @@ impl World {
         let Launch { run, slot, label, spec, generation } = launch;
         let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
+            return self.launch_failed(run, failure);
+        }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
     }
 
@@ -95,6 +119,9 @@ impl World {
         let owner = Owner { helper_of: Some(served), ..main.owner.clone() };
         let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop) {
+            return self.launch_failed(run, failure);
+        }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: served, instead: Some(argv) });
     }
 
@@ -133,11 +160,13 @@ impl World {
         }
         if let Some(fds) = fds {
             process.attach(fds, &self.logger);
+            self.expected.files_only(run, &process.spec);
         }
         match stage {
             Stage::Forked => {}
             Stage::Execed => {
                 process.executed();
+                self.expected.remove(run);
                 if process.owner.helper_of.is_none() {
                     self.pending.push_back(Event::Launched { run, pid });
                 }
@@ -155,7 +184,7 @@ impl World {
     }
 
     /// The output of a run that ended is in its log: now its end is news.
-    pub(super) fn drained(&mut self, run: RunId) {
+    pub(super) fn drained(&mut self, run: RunId, last: &[u8]) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let Some(exit) = process.ended.take() else { return };
         match process.owner.helper_of {
@@ -163,7 +192,10 @@ impl World {
                 self.release(run);
                 self.pending.push_back(Event::StopCommandDone { run: served, exit: Some(exit) });
             }
-            None => self.pending.push_back(Event::Exited { run, exit }),
+            None => {
+                let words = telling_line(last);
+                self.pending.push_back(Event::Exited { run, exit, words });
+            }
         }
     }
 
@@ -176,7 +208,7 @@ impl World {
     }
 
     /// The signal, then CONT: a stopped process cannot act on it otherwise.
-    fn ask_to_stop(&self, run: RunId, signal: Signal, scope: StopScope) {
+    fn ask_to_stop(&mut self, run: RunId, signal: Signal, scope: StopScope) {
         let Some(process) = self.processes.get(&run) else { return };
         let sent = match scope {
             StopScope::Main => process.signal(signal).and_then(|_| process.signal(Signal::CONT)).map(|_| ()),
@@ -204,6 +236,7 @@ impl World {
     fn release(&mut self, run: RunId) {
         self.trees.forget(run);
         self.logger.detach(run);
+        self.expected.remove(run);
         let Some(process) = self.processes.remove(&run) else { return };
         if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 
 /// So many entries wait for the thread at most; a disk that hangs costs entries, not supervision.
 const WAITING: usize = 8192;
-/// So many entries are taken together into one write.
+/// So many orders are taken together into one write.
 const BATCH: usize = 256;
 /// So many of the last entries are kept in memory, for followers that begin in the past.
 const REMEMBERED: usize = 512;
@@ -46,10 +46,20 @@ pub enum Offer<'a> {
 pub type Sink = Box<dyn FnMut(Offer<'_>) -> Option<bool> + Send>;
 
 enum Order {
-    Add(Box<Entry>),
+    Add(Vec<Entry>),
     Read(Query, Box<dyn FnOnce(Vec<Entry>) + Send>),
     Follow(Query, Sink),
     Flush(SyncSender<()>),
+}
+
+impl Order {
+    /// How much of the room it takes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Add(entries) => entries.len(),
+            Self::Read(..) | Self::Follow(..) | Self::Flush(_) => 1,
+        }
+    }
 }
 
 /// The handle. Cheap to clone; nothing blocks but [`Journal::flush`].
@@ -71,35 +81,42 @@ impl Journal {
         let waiting = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(AtomicU64::new(0));
         let (lost, taken) = (Arc::clone(&dropped), Arc::clone(&waiting));
-        std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || Writer::new(path, lost).run(&inbox, &taken))?;
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            crate::linux::proc::be_modest();
+            Writer::new(path, lost).run(&inbox, &taken);
+        })?;
         Ok(Self { orders, waiting, dropped })
     }
 
     /// Adds an entry. One that finds no room is counted, and the next one that does says so.
     pub fn add(&self, entry: Entry) {
-        if !self.order(Order::Add(Box::new(entry))) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.add_all(vec![entry]);
+    }
+
+    /// Adds entries, and wakes the thread once for all of them.
+    pub fn add_all(&self, entries: Vec<Entry>) {
+        let count = entries.len();
+        if !self.order(count, Order::Add(entries)) {
+            self.dropped.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 
     /// Gives the entries of a query to `answer`, on the journal's thread.
     pub fn read(&self, query: Query, answer: Box<dyn FnOnce(Vec<Entry>) + Send>) {
         // Dropped unanswered when the thread is that far behind; the caller then hears that there is no answer.
-        let _ = self.order(Order::Read(query, answer));
+        let _ = self.order(1, Order::Read(query, answer));
     }
 
     /// Gives the remembered entries of a query and all that follow to `sink`.
     pub fn follow(&self, query: Query, sink: Sink) {
-        let _ = self.order(Order::Follow(query, sink));
+        let _ = self.order(1, Order::Follow(query, sink));
     }
 
-    /// Whether there was room for it.
-    fn order(&self, order: Order) -> bool {
-        let room = self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING;
+    /// Whether there was room for it; a large one needs no more than the room for a small one.
+    fn order(&self, size: usize, order: Order) -> bool {
+        let room = self.waiting.fetch_add(size, Ordering::Relaxed) < WAITING;
         if !room {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
         }
         // A thread that has died takes nothing any more, and there is nobody to tell.
         room && self.orders.send(order).is_ok()
@@ -148,9 +165,13 @@ impl Writer {
         while let Ok(first) = inbox.recv() {
             let mut bytes = Vec::new();
             for order in std::iter::once(first).chain(inbox.try_iter()).take(BATCH) {
-                waiting.fetch_sub(1, Ordering::Relaxed);
+                waiting.fetch_sub(order.size(), Ordering::Relaxed);
                 match order {
-                    Order::Add(entry) => self.take(*entry, &mut bytes),
+                    Order::Add(entries) => {
+                        for entry in entries {
+                            self.take(entry, &mut bytes);
+                        }
+                    }
                     Order::Read(query, answer) => {
                         self.write(&mut bytes);
                         answer(self.read(&query));

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::link::{Identity, LaunchOrder, Order, Output, ProcessFds, Report, SignalOrigin, Stage};
+use super::link::{
+    Identity, LaunchOrder, Order, Output, Predecessor, ProcessFds, Report, SignalOrigin, Stage,
+};
 use super::order_frames::{self, Arrived};
 use super::report_frames;
 use crate::linux::memfd;
@@ -71,7 +73,12 @@ fn every_report_arrives_as_it_was_sent() {
     let failed = |stage| Stage::Failed { stage, errno: 2, path: Some("/no".into()) };
     let fds = ProcessFds { pidfd: some("a"), stdout: some("b"), stderr: Some(some("c")) };
     let mut reports = vec![
-        Report::Hello { supervisors_before: 7, fresh_state: true },
+        Report::Hello { supervisors_before: 7, fresh_state: true, predecessor: None },
+        Report::Hello {
+            supervisors_before: 1,
+            fresh_state: false,
+            predecessor: Some(Predecessor { pid: 7, exit: Exit::Code(101), hung: true }),
+        },
         process(Stage::Forked, Some(fds)),
         process(Stage::Execed, None),
         process(Stage::Exited(Exit::Code(255)), None),

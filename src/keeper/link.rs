@@ -3,7 +3,7 @@
 //! In: the socket that the keeper left at descriptor [`LINK_FD`]. Never add here: decisions, retries, threads.
 
 pub use super::order::{Identity, LaunchOrder, MAX_HELD, MAX_TAG, Order, Output};
-pub use super::report::{ProcessFds, Report, SignalOrigin, Stage};
+pub use super::report::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 
 use super::{order_frames, report_frames};
 use crate::linux::fds;

@@ -13,6 +13,8 @@ pub enum Report {
         supervisors_before: u32,
         /// The last ones crashed again and again: start without the old state of the core.
         fresh_state: bool,
+        /// How the one before ended.
+        predecessor: Option<Predecessor>,
     },
     /// A process has got to this stage. In the table that follows `Hello`: the stage it is at now (`Exited` says that it was
     /// executed before).
@@ -57,6 +59,17 @@ pub enum Report {
     Strangers,
     /// Answer with `Pong`.
     Ping,
+}
+
+/// A supervisor that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Its process id.
+    pub pid: u32,
+    /// How it ended.
+    pub exit: Exit,
+    /// It did not answer any more, so the keeper killed it.
+    pub hung: bool,
 }
 
 /// How far a process is.

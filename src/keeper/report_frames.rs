@@ -1,6 +1,6 @@
 //! [`Report`] to packet and back.
 
-use super::link::{ProcessFds, Report, SignalOrigin, Stage};
+use super::link::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 use super::wire::{Garbled, Reader, Writer};
 use crate::linux::packet::Packet;
 use crate::model::{Exit, LaunchStage, RunId, Signal};
@@ -44,10 +44,15 @@ pub(super) fn held<'a>(name: &str, fd: &'a OwnedFd) -> Outgoing<'a> {
 pub(super) fn encode(report: &Report) -> Outgoing<'_> {
     let mut out = Writer::default();
     match report {
-        Report::Hello { supervisors_before, fresh_state } => {
+        Report::Hello { supervisors_before, fresh_state, predecessor } => {
             out.u8(1);
             out.u32(*supervisors_before);
             out.u8(u8::from(*fresh_state));
+            out.option(*predecessor, |out, Predecessor { pid, exit, hung }| {
+                out.u32(pid);
+                encode_exit(out, exit);
+                out.u8(u8::from(hung));
+            });
         }
         Report::Process { run, tag, pid, stage, fds } => {
             return process(*run, tag, *pid, stage, fds.as_ref());
@@ -119,7 +124,13 @@ pub(super) fn decode(packet: Packet) -> Result<Report, Garbled> {
     let mut input = Reader::new(&packet.bytes);
     let mut fds = packet.fds.into_iter();
     let report = match input.u8()? {
-        1 => Report::Hello { supervisors_before: input.u32()?, fresh_state: input.flag()? },
+        1 => Report::Hello {
+            supervisors_before: input.u32()?,
+            fresh_state: input.flag()?,
+            predecessor: input.option(|input| {
+                Ok(Predecessor { pid: input.u32()?, exit: decode_exit(input)?, hung: input.flag()? })
+            })?,
+        },
         2 => Report::Process {
             run: RunId::from_bits(input.u128()?),
             tag: input.bytes()?.to_vec(),
@@ -155,13 +166,17 @@ fn decode_stage(input: &mut Reader<'_>) -> Result<Stage, Garbled> {
             errno: input.i32()?,
             path: input.option(Reader::bytes)?.map(|path| OsString::from_vec(path.to_vec()).into()),
         },
-        3 => Stage::Exited(match input.u8()? {
-            0 => Exit::Code(input.u8()?),
-            1 => Exit::Signal { signal: signal(input)?, core: input.flag()? },
-            2 => Exit::Unknown,
-            3.. => return Err(Garbled),
-        }),
+        3 => Stage::Exited(decode_exit(input)?),
         4.. => return Err(Garbled),
+    })
+}
+
+fn decode_exit(input: &mut Reader<'_>) -> Result<Exit, Garbled> {
+    Ok(match input.u8()? {
+        0 => Exit::Code(input.u8()?),
+        1 => Exit::Signal { signal: signal(input)?, core: input.flag()? },
+        2 => Exit::Unknown,
+        3.. => return Err(Garbled),
     })
 }
 

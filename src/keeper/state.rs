@@ -2,7 +2,7 @@
 
 use super::claim::Claim;
 use super::crashes::Crashes;
-use super::link::LaunchOrder;
+use super::link::{LaunchOrder, Predecessor};
 use super::outbox::Outbox;
 use super::poller::{Interest, Poller, Source};
 use super::strangers::Strangers;
@@ -37,6 +37,8 @@ pub(super) struct Keeper {
     pub(super) recipe: Recipe,
     pub(super) crashes: Crashes,
     pub(super) supervisor: Option<Supervisor>,
+    /// The one before, so that the next can say why it is needed.
+    pub(super) predecessor: Option<Predecessor>,
     /// When the next supervisor is started, while there is none.
     pub(super) start_at: Option<Moment>,
     pub(super) interest: Interest,
@@ -101,6 +103,7 @@ impl Keeper {
             recipe: Recipe::new(options),
             crashes: Crashes::default(),
             supervisor: None,
+            predecessor: None,
             start_at: Some(clock::now()),
             interest: Interest::READ,
             send_again_at: None,

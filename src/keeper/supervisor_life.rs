@@ -1,7 +1,7 @@
 //! The supervisor's life as the keeper minds it: started, ready, answering, ended, started again.
 
 use super::crashes::{Life, Verdict};
-use super::link::Report;
+use super::link::{Predecessor, Report};
 use super::outbox::Item;
 use super::poller::{Interest, Source};
 use super::say;
@@ -114,6 +114,7 @@ impl Keeper {
         Report::Hello {
             supervisors_before: self.crashes.starts().saturating_sub(1),
             fresh_state: self.crashes.fresh_state(),
+            predecessor: self.predecessor,
         }
     }
 
@@ -143,6 +144,11 @@ impl Keeper {
             }
             Outcome::Execed | Outcome::Pending => Some(exit),
         };
+        self.predecessor = exit.map(|exit| Predecessor {
+            pid: supervisor.pid,
+            exit,
+            hung: supervisor.pulse == Pulse::GivenUp,
+        });
         self.judge(Life {
             started_at: supervisor.started_at,
             ready_at: supervisor.ready_at,

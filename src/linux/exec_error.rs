@@ -115,7 +115,7 @@ fn as_user(attempt: &Attempt<'_>) -> String {
 fn directory(errno: i32, path: Option<&Path>, attempt: &Attempt<'_>) -> String {
     let shown = show(path);
     match errno {
-        libc::ENOENT => format!("the working folder {shown} does not exist"),
+        libc::ENOENT => format!("the working folder {shown} does not exist{}", missing_above(path)),
         libc::ENOTDIR => format!("the working folder {shown} is not a folder"),
         libc::EACCES => format!("no permission to enter the working folder {shown}{}", as_user(attempt)),
         _ => format!("cannot enter the working folder {shown}: {}", describe(errno)),
@@ -164,7 +164,26 @@ fn not_found(path: Option<&Path>, attempt: &Attempt<'_>) -> String {
             program.escape_debug(),
             if count == 1 { "" } else { "s" }
         ),
-        (Some(_) | None, _) => format!("the program {} does not exist", show(path)),
+        (Some(_) | None, _) => {
+            format!("the program {} does not exist{}", show(path), missing_above(path))
+        }
+    }
+}
+
+/// What is missing already above the path itself, as after a deploy that failed half-way: " (neither does /srv/app)".
+fn missing_above(path: Option<&Path>) -> String {
+    let Some(path) = path.filter(|path| path.is_absolute()) else { return String::new() };
+    let missing = path.ancestors().take_while(|above| above.metadata().is_err()).last();
+    match missing.map(|above| (above, fs::read_link(above))) {
+        Some((link, Ok(target))) => {
+            format!(
+                " ({} is a symbolic link to {}, which is not there)",
+                show(Some(link)),
+                show(Some(&target))
+            )
+        }
+        Some((above, Err(_))) if above != path => format!(" (neither does {})", show(Some(above))),
+        Some((_, Err(_))) | None => String::new(),
     }
 }
 
@@ -254,4 +273,24 @@ fn wrong_format(path: &Path) -> String {
     format!(
         "cannot execute {shown}: it is a script with no #! line; add one, or name the interpreter in `command`"
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_above_a_path_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let missing = |path: &str| missing_above(Some(&base.join(path)));
+        assert_eq!(missing("server"), "");
+        assert_eq!(missing("app/bin/server"), format!(" (neither does {}/app)", base.display()));
+        std::os::unix::fs::symlink("releases/42", base.join("current")).unwrap();
+        let told =
+            format!(" ({}/current is a symbolic link to releases/42, which is not there)", base.display());
+        assert_eq!(missing("current/bin/server"), told);
+        assert_eq!(missing_above(Some(Path::new("bin/server"))), "");
+    }
 }

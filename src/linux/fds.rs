@@ -1,8 +1,8 @@
-//! Descriptors that arrive by number, over an exec.
+//! Descriptors that arrive by number, over an exec; how many there are.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 static TAKEN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -26,6 +26,16 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open (just seen), and nobody else in this process owns it: it came over exec, and is
     // given out once.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// How many descriptors this process has, seen by the lowest number that is free: a new one always gets that (open(2)).
+/// Those beyond a gap are not counted.
+///
+/// # Errors
+/// EMFILE: there is no free one.
+pub fn in_use() -> io::Result<u64> {
+    let next = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+    Ok(u64::try_from(next.as_raw_fd()).unwrap_or(0))
 }
 
 #[cfg(test)]

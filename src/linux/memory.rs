@@ -71,7 +71,7 @@ unsafe extern "C" fn forget_segments(
 }
 
 /// Knows when a burst is over and its memory can be given back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Thrift {
     work: usize,
     due: Option<Moment>,
@@ -100,7 +100,7 @@ impl Thrift {
     pub fn tick(&mut self, now: Moment) -> bool {
         let over = self.due.is_some_and(|due| due <= now);
         if over {
-            *self = Self { work: 0, due: None };
+            *self = Self::default();
             give_back();
             forget_code();
         }

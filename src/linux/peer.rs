@@ -1,5 +1,6 @@
 //! Who is at the other end of a Unix socket, as the kernel noted it at connect(2) (unix(7)).
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -22,6 +23,13 @@ pub fn credentials(socket: impl AsFd) -> io::Result<PeerCredentials> {
     let credentials = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials)?;
     let pid = u32::try_from(credentials.pid()).unwrap_or(0);
     Ok(PeerCredentials { uid: credentials.uid(), gid: credentials.gid(), pid })
+}
+
+/// Whether the other end is closed, in both directions: nobody hears an answer.
+pub fn has_left(socket: impl AsFd) -> bool {
+    let mut one = [PollFd::new(&socket, PollFlags::empty())];
+    rustix::event::poll(&mut one, Some(&Timespec::default())).is_ok()
+        && one[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 /// The supplementary groups of the other end (SO_PEERGROUPS, Linux 4.13).
@@ -62,6 +70,15 @@ pub fn groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn who_has_closed_has_left_and_who_only_listens_has_not() {
+        let (one, two) = UnixStream::pair().unwrap();
+        two.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(!has_left(&one));
+        drop(two);
+        assert!(has_left(&one));
+    }
 
     #[test]
     fn we_recognise_ourselves() {

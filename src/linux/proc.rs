@@ -79,10 +79,61 @@ pub fn comm(pid: u32) -> io::Result<String> {
     Ok(stat(pid)?.comm)
 }
 
+/// How many files a process has open, and may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// Now.
+    pub open: u64,
+    /// The soft limit.
+    pub limit: u64,
+}
+
+/// The open files of a process; `None` where it is gone, another user's, or has no limit.
+pub fn open_files(pid: u32) -> Option<OpenFiles> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let limit = line.split_ascii_whitespace().next()?.parse().ok()?;
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    Some(OpenFiles { open: u64::try_from(open).ok()?, limit })
+}
+
+/// Whether a process ignores a signal (`SigIgn` of proc_pid_status(5)); `None` where it is gone.
+pub fn ignores(pid: u32, signal: i32) -> Option<bool> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    let bit = u32::try_from(signal).ok()?.checked_sub(1)?;
+    Some(mask.checked_shr(bit)? & 1 == 1)
+}
+
+/// A variable of the environment that a process was executed with; `None` without it, or where it may not be seen.
+pub fn variable(pid: u32, name: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |one: &[u8]| one.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+    let found = bytes.split(|&byte| byte == 0).find_map(value)?;
+    Some(String::from_utf8_lossy(&found).into_owned())
+}
+
+/// The user that logged in to the session which a process belongs to, whoever it has become since (pam_loginuid(8));
+/// `None` where there was no login or the kernel does not audit.
+pub fn login_uid(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/loginuid")).ok()?;
+    text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
+}
+
 /// Sets this process's name as `ps` shows it (15 bytes). The keeper executes /proc/self/exe, which would show as `exe`.
 pub fn set_own_name(name: &std::ffi::CStr) {
     // A failure changes nothing but what ps shows.
     let _ = nix::sys::prctl::set_name(name);
+}
+
+/// Puts the calling thread behind the others where processors are short (setpriority(2): on Linux a thread has a nice
+/// value of its own).
+pub fn be_modest() {
+    // Being as quick as the others is no failure.
+    if let Ok(now) = rustix::process::getpriority_process(None) {
+        let _ = rustix::process::setpriority_process(None, now + 5);
+    }
 }
 
 /// The children of the calling thread, zombies included; `None` where the kernel does not tell (CONFIG_PROC_CHILDREN).
@@ -105,6 +156,18 @@ mod tests {
         assert!(own.start_time > 0 && !own.is_dead());
         assert_eq!(own.parent, std::os::unix::process::parent_id());
         assert!(stat(4_194_305).is_err());
+    }
+
+    #[test]
+    fn open_files_ignored_signals_and_variables_are_read() {
+        let own = std::process::id();
+        let files = open_files(own).unwrap();
+        assert!(files.open >= 3 && files.limit >= files.open, "{files:?}");
+        // Rust's runtime ignores PIPE, and nobody can ignore KILL.
+        assert_eq!((ignores(own, libc::SIGPIPE), ignores(own, libc::SIGKILL)), (Some(true), Some(false)));
+        assert_eq!(variable(own, "PATH"), std::env::var("PATH").ok());
+        assert_eq!(variable(own, "SPPM_NO_SUCH_VARIABLE"), None);
+        assert!(open_files(4_194_305).is_none() && ignores(4_194_305, 15).is_none());
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! Never add here: decisions (restart, order, policy), or anything that blocks on what another process does.
 
 mod follow;
+mod history;
 mod line;
 mod logfile;
 mod pump;
+mod recent;
 mod rotate;
 mod settings;
 mod sink;
@@ -19,10 +21,12 @@ pub mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use recent::KEPT;
 pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
 
 use crate::model::{InstanceLabel, LogStream, RunId};
-use pump::{Order, Pump};
+use follow::Wish;
+use pump::{Line, Order, Pump};
 use rustix::event::EventfdFlags;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -36,8 +40,7 @@ pub struct Logger {
 }
 
 struct Shared {
-    orders: mpsc::Sender<Order>,
-    wake: Arc<OwnedFd>,
+    line: Line,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -49,9 +52,10 @@ impl Logger {
     pub fn start(on_event: impl Fn(LogEvent) + Send + 'static) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let pump = Pump::new(inbox, Arc::clone(&wake), Box::new(on_event))?;
+        let line = Line { orders, wake };
+        let pump = Pump::new(inbox, line.clone(), Box::new(on_event))?;
         let thread = std::thread::Builder::new().name("logger".into()).spawn(move || pump.run())?;
-        let shared = Shared { orders, wake, thread: Mutex::new(Some(thread)) };
+        let shared = Shared { line, thread: Mutex::new(Some(thread)) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -91,7 +95,7 @@ impl Logger {
 
     /// Gives `sink` the last lines of each source's history, then (with `keep_following`) every new line, each
     /// exactly once, over rotations and restarts of the program. Without, [`FollowItem::End`] comes last. History is
-    /// bounded by a million lines and 16 MiB per source (64 MiB together).
+    /// bounded by a million lines and 16 MiB per source (64 MiB together), and read at the receiver's pace.
     pub fn follow(
         &self,
         sources: Vec<FollowSource>,
@@ -99,7 +103,7 @@ impl Logger {
         sink: Box<dyn FollowSink>,
         keep_following: bool,
     ) {
-        self.shared.order(Order::Follow { sources, last_lines, sink, keep_following });
+        self.shared.order(Order::Follow(Wish { sources, last_lines, sink, keep_following }));
     }
 
     /// Ends the pump and waits for it: every byte that was read has been written. Pipes are closed on our side
@@ -114,11 +118,8 @@ impl Logger {
 }
 
 impl Shared {
-    /// The eventfd cannot fail but by being full (2^64 - 2 wake-ups unread), which wakes as well.
     fn order(&self, order: Order) {
-        if self.orders.send(order).is_ok() {
-            let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
-        }
+        self.line.order(order);
     }
 }
 

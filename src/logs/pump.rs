@@ -3,9 +3,10 @@
 //! In: orders and what pipes hold. Out: bytes to sinks, lines to followers, events. Fairness: at most 256 KiB of one
 //! pipe per turn. Never add here: a call that waits for another process, or a decision about programs.
 
-use super::follow::Followers;
+use super::follow::{Back, Followers, Wish};
 use super::line::Framer;
-use super::settings::{FollowSink, FollowSource, LogEvent, SinkSettings};
+use super::recent::Recent;
+use super::settings::{FollowSink, LogEvent, SinkSettings};
 use super::sinks::Sinks;
 use crate::model::{InstanceLabel, LogStream, RunId};
 use rustix::buffer::spare_capacity;
@@ -44,13 +45,52 @@ const WAKE: u64 = 0;
 
 /// What [`super::Logger`] asks for.
 pub(super) enum Order {
-    Attach { run: RunId, label: InstanceLabel, stream: LogStream, pipe: OwnedFd, sink: SinkSettings },
-    Respec { run: RunId, stream: LogStream, sink: SinkSettings },
-    Drain { run: RunId },
-    Detach { run: RunId },
+    Attach {
+        run: RunId,
+        label: InstanceLabel,
+        stream: LogStream,
+        pipe: OwnedFd,
+        sink: SinkSettings,
+    },
+    Respec {
+        run: RunId,
+        stream: LogStream,
+        sink: SinkSettings,
+    },
+    Drain {
+        run: RunId,
+    },
+    Detach {
+        run: RunId,
+    },
     Reopen,
-    Follow { sources: Vec<FollowSource>, last_lines: usize, sink: Box<dyn FollowSink>, keep_following: bool },
+    Follow(Wish),
+    /// A follower has been told its history, or its receiver has left.
+    Told {
+        follower: u64,
+        sink: Option<Box<dyn FollowSink>>,
+    },
     Stop,
+}
+
+/// The way of an order to the pump.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) wake: Arc<OwnedFd>,
+}
+
+impl Line {
+    pub(super) fn order(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            self.ring();
+        }
+    }
+
+    /// The eventfd cannot fail but by being full (2^64 - 2 wake-ups unread), which wakes as well.
+    fn ring(&self) {
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+    }
 }
 
 struct Pipe {
@@ -74,13 +114,16 @@ enum Served {
 
 pub(super) struct Pump {
     epoll: Arc<OwnedFd>,
-    wake: Arc<OwnedFd>,
+    /// The way on which orders come in.
+    line: Line,
     inbox: mpsc::Receiver<Order>,
     on_event: Box<dyn Fn(LogEvent) + Send>,
     /// Boxed: a node of the tree has room for eleven, and most would be empty.
     pipes: BTreeMap<u64, Box<Pipe>>,
     /// Which pipes are a run's; a run has an entry as long as it has a pipe.
     runs: BTreeMap<RunId, Vec<u64>>,
+    /// What each run that has written anything wrote last, until its end is told.
+    recent: BTreeMap<(RunId, LogStream), Recent>,
     next_pipe: u64,
     sinks: Sinks,
     followers: Followers,
@@ -93,19 +136,20 @@ pub(super) struct Pump {
 impl Pump {
     pub(super) fn new(
         inbox: mpsc::Receiver<Order>,
-        wake: Arc<OwnedFd>,
+        line: Line,
         on_event: Box<dyn Fn(LogEvent) + Send>,
     ) -> io::Result<Self> {
         let epoll = Arc::new(epoll::create(CreateFlags::CLOEXEC)?);
-        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        epoll::add(&epoll, &line.wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         Ok(Self {
             sinks: Sinks::new(Arc::clone(&epoll)),
             epoll,
-            wake,
+            line,
             inbox,
             on_event,
             pipes: BTreeMap::new(),
             runs: BTreeMap::new(),
+            recent: BTreeMap::new(),
             next_pipe: WAKE + 1,
             followers: Followers::default(),
             draining: BTreeMap::new(),
@@ -156,15 +200,15 @@ impl Pump {
     }
 
     fn orders(&mut self) -> std::ops::ControlFlow<()> {
-        let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
+        let _ = rustix::io::read(&*self.line.wake, &mut [0u8; 8]);
         for _ in 0..ORDERS {
             match self.inbox.try_recv() {
                 Ok(order) => self.obey(order)?,
-                Err(mpsc::TryRecvError::Empty) => return std::ops::ControlFlow::Continue(()),
-                Err(mpsc::TryRecvError::Disconnected) => return std::ops::ControlFlow::Break(()),
+                // Never disconnected: the pump has a sender itself.
+                Err(_empty) => return std::ops::ControlFlow::Continue(()),
             }
         }
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        self.line.ring();
         std::ops::ControlFlow::Continue(())
     }
 
@@ -175,15 +219,20 @@ impl Pump {
             Order::Drain { run } => drop(self.draining.insert(run, self.now + DRAIN)),
             Order::Detach { run } => self.detach(run),
             Order::Reopen => self.sinks.reopen(self.now),
-            Order::Follow { sources, last_lines, sink, keep_following } => {
+            Order::Follow(wish) => {
                 let pipes = &self.pipes;
-                self.followers.add(sources, last_lines, sink, keep_following, &|stream| {
+                let partial_of = |stream: &(InstanceLabel, LogStream)| {
                     let mut begun = pipes.values().filter(|pipe| pipe.stream == *stream);
                     begun
                         .find(|pipe| !pipe.framer.partial().is_empty())
                         .map_or(Vec::new(), |pipe| pipe.framer.partial().to_vec())
-                });
+                };
+                let line = self.line.clone();
+                let back =
+                    |follower| -> Back { Box::new(move |sink| line.order(Order::Told { follower, sink })) };
+                self.followers.add(wish, &partial_of, back);
             }
+            Order::Told { follower, sink } => self.followers.back(follower, sink),
             Order::Stop => return std::ops::ControlFlow::Break(()),
         }
         std::ops::ControlFlow::Continue(())
@@ -222,6 +271,11 @@ impl Pump {
     }
 
     fn detach(&mut self, run: RunId) {
+        self.close_all(run);
+        self.last_words(run);
+    }
+
+    fn close_all(&mut self, run: RunId) {
         for token in self.runs.get(&run).cloned().unwrap_or_default() {
             if self.serve(token) != Served::Closed {
                 self.close(token);
@@ -253,9 +307,17 @@ impl Pump {
             if dry || self.now >= end {
                 self.draining.remove(&run);
                 self.tell_news();
-                (self.on_event)(LogEvent::Drained { run });
+                let last = self.last_words(run);
+                (self.on_event)(LogEvent::Drained { run, last });
             }
         }
+    }
+
+    fn last_words(&mut self, run: RunId) -> Vec<u8> {
+        let mut take = |stream| self.recent.remove(&(run, stream)).unwrap_or_default().take();
+        let mut last = take(LogStream::Stdout);
+        last.append(&mut take(LogStream::Stderr));
+        last
     }
 
     /// Reads a pipe's share of this turn.
@@ -270,6 +332,7 @@ impl Pump {
                 Ok(count) => {
                     let bytes = &self.buffer[..count];
                     self.sinks.write(pipe.sink, bytes, self.now);
+                    self.recent.entry((pipe.run, pipe.stream.1)).or_default().add(bytes);
                     if self.followers.want(&pipe.stream) {
                         let (followers, stream) = (&mut self.followers, &pipe.stream);
                         pipe.framer.feed(bytes, &mut |text, complete| followers.line(stream, text, complete));

@@ -52,6 +52,8 @@ pub enum LogEvent {
     Drained {
         /// Which run.
         run: RunId,
+        /// The last bytes that it wrote, at most [`super::KEPT`] of each stream, standard error behind standard output.
+        last: Vec<u8>,
     },
     /// A sink does not work: its output is dropped and counted until it does. Said when trouble begins and when
     /// its cause changes, not at every write.
@@ -125,10 +127,13 @@ pub enum FollowVerdict {
     Stop,
 }
 
-/// The receiving end of a follower. Called on the logger's thread: it must not block.
+/// The receiving end of a follower.
 pub trait FollowSink: Send {
-    /// Offers one item.
+    /// Offers one item. Called on the logger's thread too: it must not block.
     fn offer(&mut self, item: &FollowItem) -> FollowVerdict;
+
+    /// Waits until there may be room again, or the receiver has left. Never called on the logger's thread.
+    fn wait(&mut self);
 
     /// Whether the receiver has left. A quiet program offers nothing for days, so offers alone would not find out.
     fn is_gone(&self) -> bool;

@@ -1,14 +1,15 @@
-//! The last lines of a log, read from its end backwards and on into its rotated files.
+//! The last lines of a log, looked for from its end backwards and on into its rotated files.
 //!
-//! In: a path and how many lines. Out: bytes as they stand. Safe beside a running pump: a rotation between two opens
-//! is seen by the file's identity. Never add here: decoding, or a reading of whole files.
+//! In: a path and how many lines. Out: bytes as they stand, a block at a time. Safe beside a running pump: a rotation
+//! between two opens is seen by the file's identity. Never add here: decoding, or a file whole in memory.
 
 use super::logfile::FileId;
 use super::rotate::numbered;
-use memchr::memchr_iter;
+use memchr::memrchr_iter;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -32,28 +33,124 @@ pub struct Tail {
 /// The file cannot be opened or read (open(2), pread(2)), or is not a regular file; links are not followed, since
 /// the pump does not write through them either.
 pub fn last_lines(path: &Path, count: usize, max_bytes: u64) -> io::Result<Tail> {
-    let mut wanted = Backwards { blocks: Vec::new(), newlines: 0, left: max_bytes, count };
+    let mut text = Vec::new();
+    if let Some(end) = end(path)? {
+        stretch(path, &end, count, max_bytes)?.read(&mut |bytes| {
+            text.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        })?;
+    }
+    let mut lines: Vec<Vec<u8>> = text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+    let unfinished = lines.pop().unwrap_or_default();
+    Ok(Tail { lines, unfinished })
+}
+
+/// Where a log ends at some moment: what is written later stands behind it, whatever the file is called by then.
+#[derive(Debug)]
+pub(super) struct End {
+    id: FileId,
+    size: u64,
+    /// The file, held, so that its inode number is nobody else's.
+    held: Option<OwnedFd>,
+}
+
+impl End {
+    /// Keeps the file's identity for as long as this is there. Costs a descriptor.
+    pub(super) fn hold(mut self, path: &Path) -> Self {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.held = rustix::fs::open(path, flags, Mode::empty()).ok();
+        self
+    }
+}
+
+/// The end of a log now; `None` where there is none.
+///
+/// # Errors
+/// As [`last_lines`].
+pub(super) fn end(path: &Path) -> io::Result<Option<End>> {
+    // A rotation may be between its rename and its create: the log ends with `.1`.
+    for name in [path.to_owned(), numbered(path, 1)] {
+        match rustix::fs::lstat(&name) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                let size = u64::try_from(stat.st_size).unwrap_or(0);
+                return Ok(Some(End { id: FileId::of(&stat), size, held: None }));
+            }
+            Ok(_) => return Err(Errno::INVAL.into()),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// The part of a log that holds its last lines before an end, found and not yet read. Its files are held open.
+#[derive(Debug, Default)]
+pub(super) struct Stretch(Vec<Piece>);
+
+#[derive(Debug)]
+struct Piece {
+    file: OwnedFd,
+    from: u64,
+    to: u64,
+}
+
+/// Finds the last `count` lines before `end`, going back `max_bytes` at most.
+///
+/// # Errors
+/// As [`last_lines`].
+pub(super) fn stretch(path: &Path, end: &End, count: usize, max_bytes: u64) -> io::Result<Stretch> {
+    let mut search = Search { pieces: Vec::new(), newlines: 0, left: max_bytes, count };
     let mut previous = None;
     for number in 0.. {
         let name = if number == 0 { path.to_owned() } else { numbered(path, number) };
-        let (file, id) = match open(&name) {
+        let (file, id, size) = match open(&name) {
             Ok(opened) => opened,
-            // A rotation is between its rename and its create: the log goes on in `.1`.
             Err(Errno::NOENT) if number == 0 => continue,
             Err(_) if number > 0 => break,
             Err(errno) => return Err(errno.into()),
         };
-        if previous.replace(id) == Some(id) {
-            continue;
-        }
-        if !wanted.read(&file)? {
+        // Until the file is found in which the log ended, all is later.
+        let to = match (previous, id == end.id) {
+            (None, false) => continue,
+            // One that was emptied meanwhile holds nothing from before.
+            (None, true) if size < end.size => break,
+            (None, true) => end.size,
+            (Some(previous), _) if previous == id => continue,
+            (Some(_), _) => size,
+        };
+        previous = Some(id);
+        if !search.back_through(file, to)? {
             break;
         }
     }
-    Ok(wanted.into_tail())
+    search.pieces.reverse();
+    Ok(Stretch(search.pieces))
 }
 
-fn open(path: &Path) -> Result<(OwnedFd, FileId), Errno> {
+impl Stretch {
+    /// Reads it from its beginning, in blocks, until `each` has had enough.
+    pub(super) fn read(&self, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        let mut block = vec![0; BLOCK];
+        for piece in &self.0 {
+            let mut from = piece.from;
+            while from < piece.to {
+                let most = (piece.to - from).min(BLOCK as u64) as usize;
+                let got = read_at(&piece.file, &mut block[..most], from)?;
+                if got == 0 {
+                    break;
+                }
+                if each(&block[..got]).is_break() {
+                    return Ok(());
+                }
+                from += got as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file, what it is, and how long.
+fn open(path: &Path) -> Result<(OwnedFd, FileId, u64), Errno> {
     // Looked at first: opening a FIFO would make us its reader for a moment, and a device may do anything.
     if FileType::from_raw_mode(rustix::fs::lstat(path)?.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
@@ -62,46 +159,41 @@ fn open(path: &Path) -> Result<(OwnedFd, FileId), Errno> {
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok((file, FileId::of(&stat))),
+        FileType::RegularFile => Ok((file, FileId::of(&stat), u64::try_from(stat.st_size).unwrap_or(0))),
         _ => Err(Errno::INVAL),
     }
 }
 
-/// Blocks read so far, the last of the log first.
-struct Backwards {
-    blocks: Vec<Vec<u8>>,
+/// What was looked through so far, the last of the log first.
+struct Search {
+    pieces: Vec<Piece>,
     newlines: usize,
     left: u64,
     count: usize,
 }
 
-impl Backwards {
-    /// Reads a file from its end; false = enough.
-    fn read(&mut self, file: &OwnedFd) -> io::Result<bool> {
-        let mut end = u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0);
-        while end > 0 {
+impl Search {
+    /// Goes back through a file from `to`; false = far enough.
+    fn back_through(&mut self, file: OwnedFd, to: u64) -> io::Result<bool> {
+        let mut block = vec![0; to.min(BLOCK as u64) as usize];
+        let (mut from, mut found) = (to, false);
+        while from > 0 && self.left > 0 && !found {
+            let most = from.min(BLOCK as u64).min(self.left);
+            let got = read_at(&file, &mut block[..most as usize], from - most)?;
+            from -= most;
+            self.left -= most;
             // One newline more than lines: the one that ends the line before the first.
-            if self.newlines > self.count || self.left == 0 {
-                return Ok(false);
+            for at in memrchr_iter(b'\n', &block[..got]) {
+                self.newlines += 1;
+                if self.newlines > self.count {
+                    from += at as u64 + 1;
+                    found = true;
+                    break;
+                }
             }
-            let len = end.min(BLOCK as u64).min(self.left);
-            let mut block = vec![0; len as usize];
-            let got = read_at(file, &mut block, end - len)?;
-            block.truncate(got);
-            end -= len;
-            self.left -= len;
-            self.newlines += memchr_iter(b'\n', &block).count();
-            self.blocks.push(block);
         }
-        Ok(self.newlines <= self.count && self.left > 0)
-    }
-
-    fn into_tail(self) -> Tail {
-        let text: Vec<u8> = self.blocks.into_iter().rev().flatten().collect();
-        let mut lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
-        let unfinished = lines.pop().unwrap_or_default().to_vec();
-        let skip = lines.len().saturating_sub(self.count);
-        Tail { lines: lines[skip..].iter().map(|line| line.to_vec()).collect(), unfinished }
+        self.pieces.push(Piece { file, from, to });
+        Ok(!found && self.left > 0)
     }
 }
 

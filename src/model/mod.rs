@@ -15,7 +15,8 @@ pub use exit::{Exit, ExitMatch};
 pub use moment::Moment;
 pub use name::{InstanceLabel, InvalidName, ProgramName, Slot};
 pub use plan::{
-    ApiSettings, DisabledProgram, Folders, FollowFile, Generation, Place, Plan, SupervisorSettings,
+    ApiSettings, DisabledProgram, Folders, FollowFile, Generation, Place, Plan, StartConcurrency,
+    SupervisorSettings,
 };
 pub use program::{
     Account, ByteSize, Command, GiveUp, Inherit, Instances, Limits, LogSink, LogStream, Logs, Mode, Orphans,

@@ -3,6 +3,7 @@
 use super::{Account, Mode, Program, ProgramName};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,28 @@ pub struct DisabledProgram {
     pub place: Place,
 }
 
+/// How many launches may be in flight at once: ordered, and their programs not ready yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartConcurrency(NonZeroU32);
+
+impl StartConcurrency {
+    /// One after the other.
+    pub const ONE: Self = Self(NonZeroU32::MIN);
+
+    /// `None`: with 0 nothing would ever start.
+    pub const fn new(count: u32) -> Option<Self> {
+        match NonZeroU32::new(count) {
+            Some(count) => Some(Self(count)),
+            None => None,
+        }
+    }
+
+    /// The number, at least 1.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
 /// `supervisor:` in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SupervisorSettings {
@@ -71,6 +94,8 @@ pub struct SupervisorSettings {
     pub pid_file: PathBuf,
     /// The watch on the configuration.
     pub follow_file: FollowFile,
+    /// How many launches may be in flight at once.
+    pub start_concurrency: StartConcurrency,
     /// How long a shutdown may take, the time in which something drains not counted.
     pub shutdown_timeout: Duration,
     /// The control socket.

@@ -237,6 +237,14 @@ pub struct StopPolicy {
 }
 
 impl StopPolicy {
+    /// What it is asked with first, where that is a signal.
+    pub fn first_signal(&self) -> Option<Signal> {
+        match &self.by {
+            StopBy::Signals(steps) => steps.first().map(|step| step.signal),
+            StopBy::Command { .. } => None,
+        }
+    }
+
     /// The whole time between the first request and KILL.
     pub fn grace(&self) -> Duration {
         match &self.by {

@@ -70,6 +70,12 @@ impl Signal {
         self.0 as i32
     }
 
+    /// Whether the kernel sends it for what the process itself did (signal(7): synchronously generated, and PIPE,
+    /// XCPU, XFSZ).
+    pub const fn is_fault(self) -> bool {
+        matches!(self.0, 4 | 5 | 6 | 7 | 8 | 11 | 13 | 24 | 25 | 31)
+    }
+
     /// All names that [`FromStr`] takes without the `SIG`, for messages and completion.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|&(name, _)| name)

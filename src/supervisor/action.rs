@@ -103,6 +103,30 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it is about a program as it is now, before more news of it.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::AskToStop { .. }
+            | Self::RunStopCommand { .. }
+            | Self::Signal { .. }
+            | Self::Kill { .. }
+            | Self::LookAtWork { .. } => true,
+            Self::Record { .. }
+            | Self::RecordShutdown(_)
+            | Self::RecordPlan { .. }
+            | Self::KeepOverride { .. }
+            | Self::Launch(_)
+            | Self::CheckTree { .. }
+            | Self::ForgetWork { .. }
+            | Self::Respec { .. }
+            | Self::Release { .. }
+            | Self::Note(_)
+            | Self::Finish { .. } => false,
+        }
+    }
+}
+
 /// An order to start a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
@@ -129,6 +153,19 @@ pub struct Notice {
     pub fact: Fact,
 }
 
+/// What the core knows of why a main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndCause {
+    /// By itself, or by something that sppm has no part in.
+    Own,
+    /// It had been asked to.
+    Asked,
+    /// It did not heed that, or was not to be waited for, and was killed.
+    Killed,
+    /// An operator sent the signal that ended it.
+    Signalled,
+}
+
 /// What can be told of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
@@ -145,8 +182,8 @@ pub enum Fact {
         pid: u32,
         /// How.
         exit: Exit,
-        /// Whether it had been asked to.
-        asked: bool,
+        /// What is known of why.
+        cause: EndCause,
     },
     /// The phase changed; with the sentence that status shows.
     Phase {

@@ -4,21 +4,19 @@
 //! is recorded; the timer is set anew. Work is proportional to what the event is about, never to all programs;
 //! a new plan and a shutdown alone look at everything.
 
+use super::batch::Batch;
+use super::flights::Flights;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
 use super::shutdown::Shutdown;
 use super::storm::Storm;
 use super::takeover::Strays;
-use super::volley::signals_first;
 use super::wish::{Wish, wanted_count, wish_for};
 use super::{Action, Event, Instance, Override, Phase, Restored, ShutdownRecord, Trial};
 use crate::model::{Generation, Moment, Plan, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-
-/// Room for so many actions is kept between two turns.
-const ROOM_KEPT: usize = 64;
 
 /// The decider. See the module's head.
 #[derive(Debug)]
@@ -35,9 +33,14 @@ pub struct Supervisor {
     /// Processes of the keeper's table that belong to no slot: they are ended and released.
     pub(super) strays: Strays,
     timers: BTreeSet<(Moment, Slot)>,
+    /// What the present turn wants.
     pub(super) out: VecDeque<Action>,
+    /// So much of `out` was looked through for signals.
+    seen: usize,
+    pub(super) batch: Batch,
     random: Random,
     storm: Storm,
+    pub(super) flights: Flights,
     pub(super) table: TableState,
 }
 
@@ -71,8 +74,11 @@ impl Supervisor {
             strays: Strays::default(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
+            seen: 0,
+            batch: Batch::default(),
             random: Random::new(seed),
             storm: Storm::default(),
+            flights: Flights::default(),
             table: TableState::Awaited(None),
         };
         if let Some((generation, plan)) = restored.plan {
@@ -88,6 +94,7 @@ impl Supervisor {
                 core.runs.insert(run.id, slot.clone());
             }
             core.rolling.insert(slot.program.clone());
+            core.flights.count(&slot, &instance);
             core.instances.entry(slot.program).or_default().insert(slot.index, Box::new(instance));
         }
         if let Some(record) = restored.shutdown {
@@ -106,12 +113,13 @@ impl Supervisor {
             Event::Table { entries } => self.learn_table(now, entries),
             Event::Launched { run, pid } => self.news(now, run, News::Launched { pid }),
             Event::LaunchFailed { run, failure } => self.news(now, run, News::LaunchFailed(failure)),
-            Event::Exited { run, exit } => self.news(now, run, News::Exited(exit)),
+            Event::Exited { run, exit, words } => self.news(now, run, News::Exited(exit, words)),
             Event::TreeLeft { run, processes } => self.news(now, run, News::TreeLeft(processes)),
             Event::TreeEmpty { run } => self.news(now, run, News::TreeEmpty),
             Event::StopCommandDone { run, exit } => self.news(now, run, News::StopCommandDone(exit)),
             Event::Work { run, work } => self.news(now, run, News::Work(work)),
         }
+        self.call_waiting(now);
         self.finish_if_over();
     }
 
@@ -125,17 +133,28 @@ impl Supervisor {
             self.settle(now, &slot);
         }
         self.end_patience(now);
+        self.call_waiting(now);
         self.finish_if_over();
     }
 
-    /// What to do next, in order. `None`: nothing until more news or the deadline.
+    /// What to do next, in order. `None`: nothing until more news or the deadline. What was wanted since the last `None` may come
+    /// in another order than it arose: see `batch`.
     pub fn next_action(&mut self) -> Option<Action> {
-        let action = self.out.pop_front();
-        // A plan of a thousand programs fills it once; that room is not kept for ever.
-        if action.is_none() && self.out.capacity() > ROOM_KEPT {
-            self.out.shrink_to(ROOM_KEPT);
+        if !self.out.is_empty() {
+            self.seen = 0;
+            let ending = self.shutdown.is_some();
+            for action in std::mem::take(&mut self.out) {
+                self.batch.put(action, &self.runs, ending);
+            }
+            self.batch.end();
         }
-        action
+        self.batch.next()
+    }
+
+    /// Whether something waits to be done that more news could overtake: a signal that is meant for what runs now.
+    pub fn is_urgent(&mut self) -> bool {
+        let seen = std::mem::replace(&mut self.seen, self.out.len());
+        self.out.range(seen..).any(Action::is_urgent)
     }
 
     /// When [`Supervisor::tick`] is due, if nothing else happens before.
@@ -216,6 +235,7 @@ impl Supervisor {
         let wish = self.wish_of(slot);
         let spec = self.plan.as_ref().and_then(|plan| plan.programs.get(&slot.program));
         let operator = self.overrides.get(&slot.program);
+        let most_flights = self.most_flights();
         let count = wanted_count(spec.map(AsRef::as_ref), operator);
         let single = wish.is_run() && count == 1;
         let Some(instance) = self.instances.get_mut(&slot.program).and_then(|all| all.get_mut(&slot.index))
@@ -234,6 +254,8 @@ impl Supervisor {
             may_replace: may_replace || single || mutant!(ReplaceAll),
             out: &mut self.out,
             random: &mut self.random,
+            flights: &mut self.flights,
+            most_flights,
             storm: &mut self.storm,
             runs: &mut self.runs,
             then: Vec::new(),
@@ -259,6 +281,8 @@ impl Supervisor {
         if let Some(at) = before.deadline() {
             self.timers.remove(&(at, slot.clone()));
         }
+        self.flights.forget(slot, before);
+        self.flights.count(slot, after);
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.count_draining(now, before.drains(), after.drains());
         }
@@ -315,11 +339,9 @@ impl Supervisor {
     pub(super) fn settle_slots(&mut self, now: Moment, slots: Vec<(i32, Slot)>) {
         let wants_run = |core: &Self, slot: &Slot| core.wish_of(slot).is_run();
         let (starts, stops): (Vec<_>, Vec<_>) = slots.into_iter().partition(|(_, s)| wants_run(self, s));
-        let before = self.out.len();
         for (_, slot) in stops.iter().rev() {
             self.settle(now, slot);
         }
-        signals_first(&mut self.out, before);
         for (_, slot) in &starts {
             self.settle(now, slot);
         }

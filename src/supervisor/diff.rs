@@ -67,8 +67,15 @@ pub fn diff(old: &Plan, new: &Plan) -> Diff {
 }
 
 fn compare_supervisor(old: &Plan, new: &Plan) -> (Vec<&'static str>, Vec<&'static str>) {
-    let crate::model::SupervisorSettings { name, folders, pid_file, follow_file, shutdown_timeout, api } =
-        &old.supervisor;
+    let crate::model::SupervisorSettings {
+        name,
+        folders,
+        pid_file,
+        follow_file,
+        start_concurrency,
+        shutdown_timeout,
+        api,
+    } = &old.supervisor;
     let next = &new.supervisor;
     let mut applied = Vec::new();
     let mut later = Vec::new();
@@ -79,6 +86,7 @@ fn compare_supervisor(old: &Plan, new: &Plan) -> (Vec<&'static str>, Vec<&'stati
     };
     note(&mut applied, *name != next.name, "supervisor.name");
     note(&mut applied, *follow_file != next.follow_file, "supervisor.follow_file");
+    note(&mut applied, *start_concurrency != next.start_concurrency, "supervisor.start_concurrency");
     note(&mut applied, *shutdown_timeout != next.shutdown_timeout, "supervisor.shutdown_timeout");
     note(&mut applied, folders.log_dir != next.folders.log_dir, "supervisor.log_dir");
     note(&mut later, folders.runtime_dir != next.folders.runtime_dir, "supervisor.runtime_dir");

@@ -186,7 +186,17 @@ impl Instance {
         if matches!(self.trial, Trial::Failed(_)) {
             self.trial = Trial::None;
         }
-        let rests = matches!(self.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+        let rests = match &self.phase {
+            Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => true,
+            // Its first launch replaces nothing.
+            Phase::Waiting(ticket) => ticket.again,
+            Phase::Stopped
+            | Phase::Starting(_)
+            | Phase::Running(_)
+            | Phase::Draining(..)
+            | Phase::Stopping(..)
+            | Phase::Killing(_) => false,
+        };
         if rests && !change.restart.is_empty() {
             self.replace = Some(Replace::Edit(change.restart.join(", ")));
         }

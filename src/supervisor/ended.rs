@@ -3,8 +3,8 @@
 use super::instance::Turn;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
-use super::{Action, Instance, Launch, Phase, Replace, Run, Trial};
-use crate::model::{Exit, LaunchFailure, Program};
+use super::{Action, EndCause, Instance, Launch, Phase, Replace, Run, Ticket, Trial};
+use crate::model::{Exit, LaunchFailure, Moment, Program, Signal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ impl Instance {
         turn.release(run.id);
         let (exit, at) = run.exit.unwrap_or((Exit::Unknown, turn.now));
         self.last_exit = Some((exit, at));
+        self.overdue.clone_from(&run.overdue);
         match (&turn.wish, turn.spec) {
             (Wish::Stop(reason), _) => {
                 let why = reason.text(turn.slot.program.as_str());
@@ -29,35 +30,44 @@ impl Instance {
             }
             (Wish::Run, Some(spec)) => {
                 let spec = Arc::clone(spec);
-                self.ended_by_itself(turn, &spec, exit, at.since(run.started_at.unwrap_or(at)));
+                self.ended_by_itself(turn, &spec, &run, (exit, at));
             }
         }
     }
 
-    fn ended_by_itself(&mut self, turn: &mut Turn<'_>, spec: &Program, exit: Exit, lasted: Duration) {
+    fn ended_by_itself(
+        &mut self,
+        turn: &mut Turn<'_>,
+        spec: &Program,
+        run: &Run,
+        (exit, at): (Exit, Moment),
+    ) {
         let policy = &spec.restart;
+        let lasted = at.since(run.started_at.unwrap_or(at));
         let after = humane(lasted);
+        let how = run.how_it_ended(exit);
+        let saying = run.saying(exit);
         if lasted >= policy.min_uptime {
             self.calm_down();
             self.passes_trial();
         }
         match judge(policy, exit, lasted) {
             Verdict::RestartNow => {
-                self.launch(turn, format!("restarted after it {exit} ({after} of life)"), false);
+                self.launch(turn, format!("restarted: it {how} after {after}{saying}"), false);
             }
-            Verdict::FailedStart => self.failed_start(turn, spec, &format!("it {exit} after {after}")),
+            Verdict::FailedStart => self.failed_start(turn, spec, &format!("it {how} after {after}{saying}")),
             Verdict::Completed => {
-                let why = format!("it {exit}, a success that restart.policy does not start again");
+                let why = format!("it {how}, a success that restart.policy does not start again");
                 self.passes_trial();
                 self.enter(turn, Phase::Completed, Some(why));
             }
             Verdict::NotRestarted => {
-                let why = format!("it {exit}, and restart.policy does not start it again");
+                let why = format!("it {how}, and restart.policy does not start it again{saying}");
                 self.fail_trial(&why);
                 self.enter(turn, Phase::Failed(None), Some(why));
             }
             Verdict::Forbidden => {
-                let why = format!("it {exit}, which restart.never_codes forbids to start again");
+                let why = format!("it {how}, which restart.never_codes forbids to start again{saying}");
                 self.fail_trial(&why);
                 self.enter(turn, Phase::Failed(None), Some(why));
             }
@@ -112,22 +122,56 @@ impl Instance {
         }
     }
 
-    /// Starts a new run with the newest spec. The old one, if any, is gone with all its descendants.
+    /// Starts a new run with the newest spec, as soon as it is its turn. The old one, if any, is gone with all its descendants.
     /// `judged`: it replaces another run, and its siblings are replaced only if it does well.
     pub(super) fn launch(&mut self, turn: &mut Turn<'_>, why: String, judged: bool) {
-        let Some(spec) = turn.spec else { return };
         if turn.blocked {
-            let why = "waits until an earlier process of it, of which there is no record, is gone".to_owned();
-            return self.enter(turn, Phase::Stopped, Some(why));
+            return self.wait_for_stray(turn);
         }
         let first = matches!(self.phase, Phase::Stopped) && self.last_exit.is_none();
-        self.restarts = if first { self.restarts } else { self.restarts.saturating_add(1) };
-        if judged && turn.has_siblings {
-            self.trial = Trial::Running;
-        }
         self.replace = None;
         self.hurry = false;
         self.queued = false;
+        let ticket = Ticket { number: turn.flights.draw(), judged, again: !first };
+        match turn.flights.admit(turn.most_flights) {
+            true => self.take_off(turn, ticket, why),
+            false => self.enter(turn, Phase::Waiting(ticket), Some(why)),
+        }
+    }
+
+    /// It waits for its turn to be launched. A new reason to be launched leaves it its place.
+    pub(super) fn settle_waiting(&mut self, turn: &mut Turn<'_>, mut ticket: Ticket) {
+        if let Wish::Stop(reason) = &turn.wish {
+            let why = reason.text(turn.slot.program.as_str());
+            return self.stop_here(turn, why);
+        }
+        if turn.blocked {
+            return self.wait_for_stray(turn);
+        }
+        if let Some(why) = self.launch_text("started again") {
+            ticket.judged |= matches!(self.replace, Some(Replace::Edit(_)));
+            self.calm_down();
+            self.replace = None;
+            self.why = why;
+        }
+        if turn.flights.calls(turn.slot, turn.most_flights) {
+            let why = std::mem::take(&mut self.why);
+            return self.take_off(turn, ticket, why);
+        }
+        self.phase = Phase::Waiting(ticket);
+    }
+
+    fn wait_for_stray(&mut self, turn: &mut Turn<'_>) {
+        let why = "waits until an earlier process of it, of which there is no record, is gone".to_owned();
+        self.enter(turn, Phase::Stopped, Some(why));
+    }
+
+    fn take_off(&mut self, turn: &mut Turn<'_>, ticket: Ticket, why: String) {
+        let Some(spec) = turn.spec else { return };
+        self.restarts = self.restarts.saturating_add(u32::from(ticket.again));
+        if ticket.judged && turn.has_siblings {
+            self.trial = Trial::Running;
+        }
         let run = Run::new(turn.random.run_id(), turn.label(), Arc::clone(spec), turn.generation);
         turn.runs.insert(run.id, turn.slot.clone());
         turn.then.push(Action::Launch(Box::new(Launch {
@@ -173,6 +217,39 @@ impl Instance {
     fn fail_trial(&mut self, why: &str) {
         if self.trial == Trial::Running {
             self.trial = Trial::Failed(why.to_owned());
+        }
+    }
+}
+
+impl Run {
+    /// What is known of why main ended so.
+    pub(super) fn cause_of(&self, exit: Exit) -> EndCause {
+        match exit {
+            Exit::Signal { signal, .. } if self.sent == Some(signal) => EndCause::Signalled,
+            Exit::Signal { signal: Signal::KILL, .. } if self.asked => EndCause::Killed,
+            Exit::Code(_) | Exit::Signal { .. } | Exit::Unknown if self.asked => EndCause::Asked,
+            Exit::Code(_) | Exit::Signal { .. } | Exit::Unknown => EndCause::Own,
+        }
+    }
+
+    /// A fragment that follows "it": "exited with code 1", "was ended by SIGKILL (not sent by sppm)".
+    fn how_it_ended(&self, exit: Exit) -> String {
+        match (exit, self.cause_of(exit)) {
+            (Exit::Signal { signal, .. }, EndCause::Own) if !signal.is_fault() => {
+                format!("{exit} (not sent by sppm)")
+            }
+            (Exit::Signal { .. }, EndCause::Signalled) => format!("{exit} (sent by `sppm signal`)"),
+            (Exit::Signal { .. }, EndCause::Own | EndCause::Asked | EndCause::Killed)
+            | (Exit::Code(_) | Exit::Unknown, _) => exit.to_string(),
+        }
+    }
+
+    /// `, saying "…"`: its last words, where it had any and knew that they would be.
+    fn saying(&self, exit: Exit) -> String {
+        match (exit, &self.words) {
+            (Exit::Signal { signal, .. }, _) if !signal.is_fault() => String::new(),
+            (_, Some(words)) => format!(", saying \"{words}\""),
+            (_, None) => String::new(),
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Event {
         run: RunId,
         /// How.
         exit: Exit,
+        /// What it said last, in one line, as far as it said anything and that is known.
+        words: Option<String>,
     },
     /// Main has ended, and these descendants of it live. Answers `CheckTree`.
     TreeLeft {

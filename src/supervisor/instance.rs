@@ -4,12 +4,15 @@
 //! and on the time. Both leave through [`Instance::enter`], the one place that sets the phase.
 
 use super::edit::outdated;
+use super::flights::{Flights, waits_text};
 use super::mutant::mutant;
 use super::random::Random;
 use super::storm::Storm;
 use super::wish::Wish;
 use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
-use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot};
+use crate::model::{
+    Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot, StartConcurrency,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -18,7 +21,7 @@ use std::sync::Arc;
 pub(super) enum News {
     Launched { pid: u32 },
     LaunchFailed(LaunchFailure),
-    Exited(Exit),
+    Exited(Exit, Option<String>),
     TreeLeft(u32),
     TreeEmpty,
     StopCommandDone(Option<Exit>),
@@ -41,6 +44,9 @@ pub(super) struct Turn<'a> {
     pub(super) may_replace: bool,
     pub(super) out: &'a mut VecDeque<Action>,
     pub(super) random: &'a mut Random,
+    /// The launches that are in flight or wait, and how many may be in flight.
+    pub(super) flights: &'a mut Flights,
+    pub(super) most_flights: StartConcurrency,
     /// Holds restarts of crash loops back when there are many.
     pub(super) storm: &'a mut Storm,
     /// Which slot each live run belongs to.
@@ -63,7 +69,7 @@ impl Turn<'_> {
     }
 
     fn note_exit(&mut self, run: &Run, exit: Exit) {
-        let fact = Fact::Exited { pid: run.pid.unwrap_or_default(), exit, asked: run.asked };
+        let fact = Fact::Exited { pid: run.pid.unwrap_or_default(), exit, cause: run.cause_of(exit) };
         self.note(run.label.clone(), fact);
     }
 
@@ -81,6 +87,7 @@ impl Instance {
             why: String::new(),
             restarts: 0,
             last_exit: None,
+            overdue: None,
             failures: Vec::new(),
             failures_in_row: 0,
             exhausted: false,
@@ -98,6 +105,7 @@ impl Instance {
             Phase::Completed => PhaseKind::Completed,
             Phase::Failed(_) => PhaseKind::Failed,
             Phase::Backoff(_) => PhaseKind::Backoff,
+            Phase::Waiting(_) => PhaseKind::Waiting,
             Phase::Starting(_) => PhaseKind::Starting,
             Phase::Running(_) => PhaseKind::Running,
             Phase::Draining(..) => PhaseKind::Draining,
@@ -109,7 +117,9 @@ impl Instance {
     /// The live run, if there is one.
     pub fn run(&self) -> Option<&Run> {
         match &self.phase {
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => None,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                None
+            }
             Phase::Starting(run)
             | Phase::Running(run)
             | Phase::Draining(run, _)
@@ -125,7 +135,9 @@ impl Instance {
 
     pub(super) fn run_mut(&mut self) -> Option<&mut Run> {
         match &mut self.phase {
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => None,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                None
+            }
             Phase::Starting(run)
             | Phase::Running(run)
             | Phase::Draining(run, _)
@@ -137,7 +149,11 @@ impl Instance {
     /// When something is to happen although no news come.
     pub(super) fn deadline(&self) -> Option<Moment> {
         match &self.phase {
-            Phase::Stopped | Phase::Completed | Phase::Starting(_) | Phase::Killing(_) => None,
+            Phase::Stopped
+            | Phase::Completed
+            | Phase::Waiting(_)
+            | Phase::Starting(_)
+            | Phase::Killing(_) => None,
             Phase::Failed(at) | Phase::Draining(_, at) => *at,
             Phase::Backoff(at) => (!mutant!(EndlessBackoff)).then_some(*at),
             Phase::Running(run) => match self.trial {
@@ -155,7 +171,9 @@ impl Instance {
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
         match phase {
             // Without a live run there are no news; the core looked that up.
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => self.phase = phase,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                self.phase = phase
+            }
             Phase::Starting(run) => self.while_starting(turn, run, news),
             Phase::Running(run) => self.while_running(turn, run, news),
             Phase::Draining(run, until) => self.while_draining(turn, run, until, news),
@@ -178,8 +196,9 @@ impl Instance {
                 self.after_failed_launch(turn, failure);
             }
             // That it was executed was told to a supervisor that is no more.
-            News::Exited(exit) => {
+            News::Exited(exit, words) => {
                 run.started_at = Some(turn.now);
+                run.words = words;
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
             }
@@ -191,7 +210,8 @@ impl Instance {
 
     fn while_running(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
         match news {
-            News::Exited(exit) => {
+            News::Exited(exit, words) => {
+                run.words = words;
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
             }
@@ -209,7 +229,8 @@ impl Instance {
 
     fn while_draining(&mut self, turn: &mut Turn<'_>, mut run: Run, until: Option<Moment>, news: News) {
         match news {
-            News::Exited(exit) => {
+            News::Exited(exit, words) => {
+                run.words = words;
                 turn.out.push_back(Action::ForgetWork { run: run.id });
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
@@ -236,7 +257,7 @@ impl Instance {
 
     fn while_killing(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
         match news {
-            News::Exited(exit) if run.exit.is_none() => {
+            News::Exited(exit, _) if run.exit.is_none() => {
                 run.exit = Some((exit, turn.now));
                 turn.note_exit(&run, exit);
                 turn.out.push_back(Action::CheckTree { run: run.id });
@@ -244,7 +265,7 @@ impl Instance {
             }
             // KILL is only over when main is, too: its exit comes first.
             News::TreeEmpty if run.exit.is_some() => self.run_ended(turn, run),
-            News::Exited(_)
+            News::Exited(..)
             | News::TreeEmpty
             | News::Launched { .. }
             | News::LaunchFailed(_)
@@ -256,6 +277,10 @@ impl Instance {
 
     /// Main is gone: remember how, and see what it left.
     pub(super) fn main_ended(&mut self, turn: &mut Turn<'_>, mut run: Run, exit: Exit, deadline: Moment) {
+        // By the policy that it had: an edit while its tree is looked at does not take that back.
+        if run.started_at.is_some_and(|at| turn.now.since(at) >= run.spec.restart.min_uptime) {
+            self.passes_trial();
+        }
         run.exit = Some((exit, turn.now));
         run.busy_since = None;
         turn.note_exit(&run, exit);
@@ -279,6 +304,7 @@ impl Instance {
             Phase::Completed => self.settle_resting(turn, Phase::Completed, None),
             Phase::Failed(retry) => self.settle_resting(turn, Phase::Failed(retry), retry),
             Phase::Backoff(until) => self.settle_resting(turn, Phase::Backoff(until), Some(until)),
+            Phase::Waiting(ticket) => self.settle_waiting(turn, ticket),
             Phase::Starting(run) => {
                 if mutant!(SecondLaunch) && self.replace.is_some() && turn.wish.is_run() {
                     return self.launch(turn, String::new(), false);
@@ -293,10 +319,11 @@ impl Instance {
     }
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
-    /// it. What is to stop is neither replaced nor on trial.
+    /// it. What is to stop is neither replaced nor on trial, and has a new beginning if the stop is taken back.
     pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
+            self.calm_down();
             if !mutant!(TrialNeverEnds) {
                 self.passes_trial();
             }
@@ -378,7 +405,11 @@ impl Instance {
             self.why = why;
         }
         let label = self.run().map_or_else(|| turn.label(), |run| run.label.clone());
-        turn.note(label, Fact::Phase { to: self.kind(), reason: self.why.clone() });
+        let reason = match self.phase {
+            Phase::Waiting(_) => waits_text(turn.most_flights),
+            _ => self.why.clone(),
+        };
+        turn.note(label, Fact::Phase { to: self.kind(), reason });
     }
 }
 

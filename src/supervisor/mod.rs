@@ -6,6 +6,7 @@
 //! Never add here: I/O, clocks, threads, serde, hash maps, randomness that is not seeded by the caller.
 
 mod action;
+mod batch;
 #[cfg(test)]
 mod cases;
 mod core;
@@ -13,6 +14,7 @@ mod diff;
 mod edit;
 mod ended;
 mod event;
+mod flights;
 mod instance;
 pub(crate) mod mutant;
 mod random;
@@ -28,16 +30,15 @@ mod stop;
 mod storm;
 mod takeover;
 mod view;
-mod volley;
 mod wish;
 
-pub use action::{Action, Fact, Launch, Notice};
+pub use action::{Action, EndCause, Fact, Launch, Notice};
 pub use core::Supervisor;
 pub use diff::{Change, Diff, Fate, compare, diff};
 pub use event::{Author, Event, Refused, Request, ScaleTo, TableEntry, TableStage, Target, Work};
 pub use record::{
     Instance, Override, Phase, Replace, Restored, Run, ScaleWish, ShutdownRecord, Started, StopStage,
-    StopWish, Trial,
+    StopWish, Ticket, Trial,
 };
 pub use status::{Desired, InstanceStatus, PhaseKind, ProgramStatus, Settled, Status};
 

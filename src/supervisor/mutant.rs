@@ -55,6 +55,12 @@ pub(crate) enum Mutant {
     NoLimit,
     /// There is no pause between failed starts.
     NoPause,
+    /// Launches in flight are not limited.
+    EndlessFlights,
+    /// Who comes when there is room is launched before those that wait.
+    JumpsTheQueue,
+    /// A launch that ended lets nobody follow.
+    NobodyCalled,
 }
 
 #[cfg(test)]

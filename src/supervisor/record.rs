@@ -4,7 +4,7 @@
 //! on as if nothing had happened. That is a law of the simulation.
 
 use super::Author;
-use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId};
+use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId, Signal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct Instance {
     pub(crate) restarts: u32,
     /// How the last run ended.
     pub(crate) last_exit: Option<(Exit, Moment)>,
+    /// The last run had to be killed since it did not heed its stop policy: how, in words for people.
+    pub(crate) overdue: Option<String>,
     /// Failed starts and when, oldest first; at most `restart.limit` + 1 of them.
     pub(crate) failures: Vec<Moment>,
     /// Failed starts in a row, what the pause grows with.
@@ -48,6 +50,8 @@ pub enum Phase {
     Failed(Option<Moment>),
     /// The pause before a restart, and its end.
     Backoff(Moment),
+    /// It is to be launched, and so many launches are in flight that it is not its turn.
+    Waiting(Ticket),
     /// A launch was ordered.
     Starting(Run),
     /// It runs.
@@ -58,6 +62,17 @@ pub enum Phase {
     Stopping(Run, StopStage),
     /// KILL was ordered.
     Killing(Run),
+}
+
+/// A place in the queue of those that wait for a launch, and what that launch will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Lower goes first. No two that wait have the same.
+    pub number: u64,
+    /// It replaces another run, and its siblings are replaced only if it does well.
+    pub judged: bool,
+    /// It is not the first launch, so it counts as a restart.
+    pub again: bool,
 }
 
 /// How far a stop is.
@@ -100,6 +115,12 @@ pub struct Run {
     pub asked: bool,
     /// Since when it is known to be in the middle of a task.
     pub busy_since: Option<Moment>,
+    /// What it said last, once it has ended.
+    pub words: Option<String>,
+    /// The last signal that an operator sent it: an end by it is no riddle.
+    pub sent: Option<Signal>,
+    /// It had to be killed since it did not heed its stop policy: how, in words for people.
+    pub overdue: Option<String>,
 }
 
 /// Why a run is to be replaced although it is healthy, in words for people.

@@ -20,6 +20,7 @@ impl Supervisor {
             return Err(Refused::ShuttingDown);
         }
         let granted = self.grant(now, by, request);
+        self.call_waiting(now);
         self.finish_if_over();
         granted
     }
@@ -31,7 +32,7 @@ impl Supervisor {
                 self.stop(now, &targets, force, &StopWish { by: by.clone(), runtime })
             }
             Request::Restart { targets, force } => self.restart(now, by, &targets, force),
-            Request::Signal { targets, signal } => self.signal(&targets, signal),
+            Request::Signal { targets, signal } => self.signal(now, &targets, signal),
             Request::Scale { program, to } => self.scale(now, by, &program, to),
             Request::Shutdown { force } => {
                 let why = format!("asked by {}", by.who);
@@ -95,7 +96,7 @@ impl Supervisor {
         Ok(slots)
     }
 
-    fn signal(&mut self, targets: &[Target], signal: Signal) -> Result<Vec<Slot>, Refused> {
+    fn signal(&mut self, now: Moment, targets: &[Target], signal: Signal) -> Result<Vec<Slot>, Refused> {
         let slots = self.resolve(targets)?;
         let running: Vec<Slot> = slots.into_iter().filter(|slot| self.main_lives(slot)).collect();
         if running.is_empty()
@@ -105,6 +106,7 @@ impl Supervisor {
         }
         for slot in &running {
             if let Some(run) = self.instance(slot).and_then(Instance::run).map(|run| run.id) {
+                self.turn(now, slot, false, |instance, _| instance.was_sent(signal));
                 self.out.push_back(Action::Signal { run, signal });
             }
         }
@@ -275,7 +277,14 @@ impl Instance {
             }
             // A forced stop, if there was one, is taken back with the stop.
             Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry &= mutant!(HurryStays),
-            Phase::Stopping(..) | Phase::Killing(_) => {}
+            Phase::Waiting(_) | Phase::Stopping(..) | Phase::Killing(_) => {}
+        }
+    }
+
+    /// So that an end by this signal is known for what it is.
+    fn was_sent(&mut self, signal: Signal) {
+        if let Some(run) = self.run_mut() {
+            run.sent = Some(signal);
         }
     }
 
@@ -287,7 +296,7 @@ impl Instance {
             Phase::Stopping(..) | Phase::Killing(_) => self.hurry |= force,
             // Whether it is forced is looked at when its turn comes.
             Phase::Starting(_) | Phase::Running(_) | Phase::Draining(..) => self.hurry = false,
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {}
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {}
         }
         self.replace = Some(replace);
     }

@@ -24,8 +24,8 @@ impl Supervisor {
             return;
         }
         let instances = self.instances.get(program);
-        let rolls = |i: &Box<Instance>| i.replace.is_some() || i.trial == Trial::Running;
-        let Some(instances) = instances.filter(|all| all.values().any(rolls)) else {
+        let rolls = |i: &Instance| i.replace.is_some() || i.trial == Trial::Running;
+        let Some(instances) = instances.filter(|all| all.values().any(|i| rolls(i))) else {
             self.rolling.remove(program);
             return;
         };
@@ -89,10 +89,12 @@ fn is_in_motion(instance: &Instance) -> bool {
     match &instance.phase {
         Phase::Draining(..) => false,
         Phase::Running(_) => instance.trial == Trial::Running && instance.replace.is_none(),
+        Phase::Waiting(ticket) if ticket.judged => true,
         Phase::Stopped
         | Phase::Completed
         | Phase::Failed(_)
         | Phase::Backoff(_)
+        | Phase::Waiting(_)
         | Phase::Starting(_)
         | Phase::Stopping(..)
         | Phase::Killing(_) => instance.replace.is_some() || instance.trial == Trial::Running,

@@ -62,6 +62,8 @@ pub struct InstanceStatus {
     pub restarts: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(Exit, Moment)>,
+    /// The last run had to be killed since it did not heed its stop policy: how.
+    pub overdue: Option<String>,
     /// When it will be started again.
     pub next_start_at: Option<Moment>,
     /// It was taken over from an earlier supervisor.
@@ -111,7 +113,7 @@ pub enum PhaseKind {
     Draining,
     /// A launch was ordered.
     Starting,
-    /// For something else.
+    /// It waits for its turn to be launched.
     Waiting,
     /// It runs and is ready.
     Running,

@@ -54,7 +54,7 @@ impl Instance {
         self.enter(turn, Phase::Stopping(run, StopStage::Asked { step: 0, deadline }), Some(why));
     }
 
-    pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage) {
+    pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, mut run: Run, stage: StopStage) {
         let (StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) = stage;
         let overdue = deadline <= turn.now || mutant!(NoGrace);
         if !self.hurry && !overdue {
@@ -74,7 +74,9 @@ impl Instance {
                 self.phase = Phase::Stopping(run, StopStage::Asked { step, deadline });
             }
             StopStage::Asked { .. } => {
-                let why = format!("it did not end within {}", humane(run.spec.stop.grace()));
+                let stop = &run.spec.stop;
+                let why = format!("it did not end within {} of {}", humane(stop.grace()), asked_by(stop));
+                run.overdue = Some(why.clone());
                 self.kill(turn, run, &why);
             }
             StopStage::Sweeping { .. } => self.kill(turn, run, "its descendants did not end in time"),
@@ -83,7 +85,7 @@ impl Instance {
 
     pub(super) fn while_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage, news: News) {
         match (stage, news) {
-            (StopStage::Asked { step, deadline }, News::Exited(exit)) => {
+            (StopStage::Asked { step, deadline }, News::Exited(exit, _)) => {
                 let deadline = deadline + later_steps(&run.spec.stop, step);
                 self.main_ended(turn, run, exit, deadline);
             }
@@ -106,7 +108,7 @@ impl Instance {
                 StopStage::Asked { .. } | StopStage::Sweeping { .. },
                 News::Launched { .. }
                 | News::LaunchFailed(_)
-                | News::Exited(_)
+                | News::Exited(..)
                 | News::TreeLeft(_)
                 | News::TreeEmpty
                 | News::Work(_),
@@ -179,6 +181,22 @@ fn later_steps(policy: &StopPolicy, step: u32) -> Duration {
             .fold(Duration::ZERO, |sum, next| sum.saturating_add(next.wait)),
         StopBy::Command { .. } => Duration::ZERO,
     }
+}
+
+/// What it was asked by, all in all: "SIGINT and SIGTERM".
+fn asked_by(policy: &StopPolicy) -> String {
+    match &policy.by {
+        StopBy::Signals(steps) => {
+            let signals: Vec<String> = steps.iter().map(|step| step.signal.to_string()).collect();
+            signals.join(" and ")
+        }
+        StopBy::Command { .. } => "its stop command".to_owned(),
+    }
+}
+
+/// The signal that follows step `step`.
+pub(super) fn next_signal(policy: &StopPolicy, step: u32) -> Signal {
+    next_step(policy, step).map_or(Signal::KILL, |next| next.signal)
 }
 
 /// What was done in step `step`: "asked with SIGTERM".

@@ -96,7 +96,7 @@ impl Supervisor {
             TableStage::Forked => return,
             TableStage::Running { pid } => vec![News::Launched { pid }],
             TableStage::Failed(failure) => vec![News::LaunchFailed(failure)],
-            TableStage::Exited { pid, exit } => vec![News::Launched { pid }, News::Exited(exit)],
+            TableStage::Exited { pid, exit } => vec![News::Launched { pid }, News::Exited(exit, None)],
         };
         // What follows is decided when all is known: else what has ended would be asked to stop.
         let slot = self.runs.get(&entry.run).cloned().unwrap_or(entry.slot);
@@ -127,7 +127,7 @@ impl Supervisor {
         }
         match news {
             News::Launched { .. } | News::TreeLeft(_) => self.out.push_back(Action::Kill { run }),
-            News::Exited(_) => self.out.push_back(Action::CheckTree { run }),
+            News::Exited(..) => self.out.push_back(Action::CheckTree { run }),
             News::TreeEmpty | News::LaunchFailed(_) => {
                 self.out.push_back(Action::Release { run });
                 if let Some(slot) = self.strays.remove(run) {
@@ -184,7 +184,9 @@ impl Instance {
     fn lost(&mut self, turn: &mut Turn<'_>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
         match phase {
-            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => self.phase = phase,
+            Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {
+                self.phase = phase
+            }
             // The order never reached the keeper: no process, no failure.
             Phase::Starting(run) => {
                 turn.runs.remove(&run.id);
@@ -220,6 +222,7 @@ impl Instance {
             | Phase::Completed
             | Phase::Failed(_)
             | Phase::Backoff(_)
+            | Phase::Waiting(_)
             | Phase::Starting(_)
             | Phase::Running(_) => {}
         }
@@ -245,6 +248,9 @@ impl Run {
             exit: None,
             asked: false,
             busy_since: None,
+            words: None,
+            sent: None,
+            overdue: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The core's state as the picture that people get.
 
 use super::ended::humane;
+use super::flights::waits_text;
 use super::wish::{Wish, wanted_count};
 use super::{
     Desired, Instance, InstanceStatus, Phase, PhaseKind, ProgramStatus, Settled, Status, StopStage,
@@ -93,11 +94,13 @@ impl Supervisor {
             busy_since: live.and_then(|run| run.busy_since),
             restarts: instance.restarts,
             last_exit: instance.last_exit,
+            overdue: instance.overdue.clone(),
             next_start_at: match &instance.phase {
                 Phase::Backoff(at) => Some(*at),
                 Phase::Failed(at) => *at,
                 Phase::Stopped
                 | Phase::Completed
+                | Phase::Waiting(_)
                 | Phase::Starting(_)
                 | Phase::Running(_)
                 | Phase::Draining(..)
@@ -105,7 +108,10 @@ impl Supervisor {
                 | Phase::Killing(_) => None,
             },
             adopted: run.is_some_and(|run| run.adopted),
-            reason: instance.reason(now),
+            reason: match instance.phase {
+                Phase::Waiting(_) => waits_text(self.most_flights()),
+                _ => instance.reason(now),
+            },
             settled: self.settled(slot, instance, now),
         }
     }
@@ -114,9 +120,14 @@ impl Supervisor {
     fn settled(&self, slot: &Slot, instance: &Instance, now: Moment) -> Settled {
         let wish = self.wish_of(slot);
         match (&instance.phase, &wish) {
-            (Phase::Starting(_) | Phase::Draining(..) | Phase::Stopping(..) | Phase::Killing(_), _) => {
-                Settled::Moving
-            }
+            (
+                Phase::Waiting(_)
+                | Phase::Starting(_)
+                | Phase::Draining(..)
+                | Phase::Stopping(..)
+                | Phase::Killing(_),
+                _,
+            ) => Settled::Moving,
             (Phase::Running(_), Wish::Stop(_)) => Settled::Moving,
             (Phase::Running(run), Wish::Run) => match (&instance.replace, run.started_at) {
                 (Some(_), _) if self.replacing_has_stopped(&slot.program) => Settled::Bad,
@@ -139,6 +150,14 @@ impl Supervisor {
 }
 
 impl Instance {
+    /// The reason, and that the last run had to be killed if it had. `whose`: what that run is called here.
+    fn with_overdue(&self, whose: &str) -> String {
+        match &self.overdue {
+            Some(how) => format!("{}; {whose} was killed: {how}", self.why),
+            None => self.why.clone(),
+        }
+    }
+
     /// Why it is in this phase, in one sentence that is true at `now`.
     fn reason(&self, now: Moment) -> String {
         let left = |at: Moment| humane(at.since(now));
@@ -151,15 +170,16 @@ impl Instance {
             }
             Phase::Stopping(run, StopStage::Asked { step, deadline }) => {
                 let asked = super::stop::step_text(&run.spec.stop, *step);
-                format!("{asked}, more follows in {}: {}", left(*deadline), self.why)
+                let next = super::stop::next_signal(&run.spec.stop, *step);
+                format!("{asked}, {next} follows in {}: {}", left(*deadline), self.why)
             }
+            Phase::Stopped => self.with_overdue("it"),
+            Phase::Starting(_) | Phase::Running(_) => self.with_overdue("its last run"),
             Phase::Stopping(_, StopStage::Sweeping { .. })
             | Phase::Killing(_)
-            | Phase::Stopped
             | Phase::Completed
             | Phase::Failed(None)
-            | Phase::Starting(_)
-            | Phase::Running(_) => self.why.clone(),
+            | Phase::Waiting(_) => self.why.clone(),
         }
     }
 }

@@ -131,6 +131,11 @@ fn the_guide_to_editing_is_true() {
 }
 
 #[test]
+fn the_guide_to_what_is_wrong_is_true() {
+    is_true("docs/guides/when-something-is-wrong.md", 40);
+}
+
+#[test]
 fn a_page_that_is_not_true_is_found() {
     let page = |text: &str| Page { name: "x.md".into(), text: text.into() };
     let text = "```console\n$ cd /tmp\n$ pwd\n/tmp\n$ false\n$ echo $?\n1\n$ echo a\nb\n```\nend\n";

@@ -226,7 +226,9 @@ impl Supervisor<'_> {
 
     /// Greeting and table.
     pub(crate) fn table(&self) -> (u32, bool, Vec<News>) {
-        let Report::Hello { supervisors_before, fresh_state } = self.receive() else { panic!("no hello") };
+        let Report::Hello { supervisors_before, fresh_state, .. } = self.receive() else {
+            panic!("no hello")
+        };
         let mut entries = Vec::new();
         loop {
             match self.receive() {

@@ -12,10 +12,10 @@ use crate::control::wire::AcceptedDto;
 use std::path::PathBuf;
 
 pub(super) fn start(session: &Session<'_>, names: &[String], waiting: &Waiting) -> Outcome {
-    match session.client() {
-        Ok(client) => ask(session, &client, names, waiting),
+    // One that is just ending may still take the question with it.
+    match session.client().and_then(|client| ask(session, &client, names, waiting)) {
         Err(failure) if no_supervisor(&failure) => boot(session, session.config()?, names, waiting),
-        Err(failure) => Err(failure),
+        asked => asked,
     }
 }
 

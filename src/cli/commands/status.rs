@@ -1,6 +1,7 @@
 //! `sppm status`: overview, detail, JSON; exit code 3 where something is not as wanted.
 
 use super::{DONE, Outcome};
+use crate::cli::clock::Clock;
 use crate::cli::render;
 use crate::cli::session::{PATIENCE, Session};
 use crate::control::client::{self, Client};
@@ -16,6 +17,7 @@ pub(super) fn status(session: &Session<'_>, names: &[String]) -> Outcome {
     let client = session.client()?;
     let status = session.status(&client, names)?;
     let terminal = session.terminal;
+    let status = if terminal.json { status } else { render::localised(status, &Clock::here()) };
     if terminal.json {
         terminal.json(&status)?;
     } else if terminal.quiet {

@@ -1,6 +1,7 @@
 //! `sppm status --watch`: the table again at every change. Asks when something happened; uptimes go on by themselves.
 
 use super::{DONE, Outcome};
+use crate::cli::clock::Clock;
 use crate::cli::failure::Failure;
 use crate::cli::feed::{self, News};
 use crate::cli::render;
@@ -94,7 +95,7 @@ impl Screen<'_> {
     fn show(&mut self, status: &StatusDto, age: Duration) -> Result<(), Failure> {
         let terminal = self.session.terminal;
         if self.redraws() {
-            let table = render::status(&older(status.clone(), age), terminal.width());
+            let table = render::status(&local(&older(status.clone(), age)), terminal.width());
             return terminal.result(&self.over(&table, terminal.height()));
         }
         let still = timeless(status.clone());
@@ -106,7 +107,7 @@ impl Screen<'_> {
             true => terminal.json(status),
             false => {
                 let gap = if first { "" } else { "\n" };
-                terminal.result(&format!("{gap}{}", render::status(status, None)))
+                terminal.result(&format!("{gap}{}", render::status(&local(status), None)))
             }
         }
     }
@@ -133,6 +134,11 @@ impl Screen<'_> {
         self.lines = all.min(room);
         text
     }
+}
+
+/// The same picture for people.
+fn local(status: &StatusDto) -> StatusDto {
+    render::localised(status.clone(), &Clock::here())
 }
 
 /// The same picture so much later.

@@ -12,7 +12,7 @@ mod why;
 pub(super) use diff::diff;
 pub(super) use entry::{Days, entry};
 pub(super) use outcome::{failed, none_bad, plural};
-pub(super) use status::{detail, span, status};
+pub(super) use status::{detail, localised, span, status};
 pub(super) use visible::{cut, visible};
 pub(super) use why::why;
 

@@ -2,10 +2,25 @@
 
 use super::table::{Cell, table};
 use super::{phase_style, visible};
+use crate::cli::clock::Clock;
 use crate::control::wire::{InstanceDto, ProgramDto, StatusDto, SupervisorDto};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write as _;
 use std::time::Duration;
+
+/// The same picture with the times of whoever looks in its sentences.
+pub(in crate::cli) fn localised(mut status: StatusDto, clock: &Clock) -> StatusDto {
+    for note in &mut status.supervisor.notes {
+        *note = clock.sentence(note);
+    }
+    for program in &mut status.programs {
+        program.flag = program.flag.as_deref().map(|flag| clock.sentence(flag));
+        for instance in &mut program.instances {
+            instance.reason = clock.sentence(&instance.reason);
+        }
+    }
+    status
+}
 
 /// The overview: who answers, what is wrong with the file, and a row for each instance.
 pub(in crate::cli) fn status(status: &StatusDto, width: Option<usize>) -> String {

@@ -3,9 +3,9 @@
 use super::entry::{Days, entry};
 use super::{phase_style, visible};
 use crate::cli::clock::Clock;
-use crate::control::wire::{WhyDto, WhyInstanceDto};
+use crate::control::wire::{LeftOutDto, WhyDto, WhyInstanceDto};
 use crate::journal::{Entry, Kind};
-use anstyle::Style;
+use anstyle::{AnsiColor, Style};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -36,11 +36,16 @@ pub(in crate::cli) fn why(why: &WhyDto, clock: &Clock) -> String {
         }
         let _ = writeln!(out, "{}", prefixed(": ", &visible(&clock.sentence(&one.reason))));
     }
+    for note in &why.notes {
+        let yellow = AnsiColor::Yellow.on_default().bold();
+        let _ = writeln!(out, "{yellow}note{yellow:#}: {}", visible(&clock.sentence(note)));
+    }
     causes(why, clock, &mut out);
     for one in &why.instances {
         output(one, why.instances.len() > 1, &mut out);
     }
     future(why, clock, &mut out);
+    help(why, &mut out);
     out
 }
 
@@ -64,10 +69,10 @@ fn causes(why: &WhyDto, clock: &Clock, out: &mut String) {
     let mut days = Days::default();
     let mut reasons: BTreeMap<&str, &str> = BTreeMap::new();
     for cause in &why.causes {
-        // "starting" and "running" mostly have one reason: once is enough.
+        // "backoff", "starting" and "running" mostly have one reason: once is enough.
         let instance = cause.instance.as_deref().unwrap_or_default();
-        let repeated =
-            cause.kind == Kind::Phase && reasons.insert(instance, &cause.text) == Some(&cause.text);
+        let text = cause.text.strip_prefix("restarted: ").unwrap_or(&cause.text);
+        let repeated = cause.kind == Kind::Phase && reasons.insert(instance, text) == Some(text);
         if repeated && cause.phase.as_deref() == Some("running") {
             continue;
         }
@@ -77,6 +82,33 @@ fn causes(why: &WhyDto, clock: &Clock, out: &mut String) {
         // A phase for the reason that was just told is named alone.
         let alone = cause.phase.clone().filter(|_| repeated).map(|text| Entry { text, ..cause.clone() });
         let _ = writeln!(out, "  {}", entry(alone.as_ref().unwrap_or(cause), clock, wide));
+        if let Some(gap) = why.left_out.filter(|gap| gap.after == cause.seq) {
+            let _ = writeln!(out, "  …         {}", gap_text(gap));
+        }
+    }
+}
+
+fn gap_text(gap: LeftOutDto) -> String {
+    match gap.failures {
+        0 => format!("{} more events", gap.entries),
+        1 => format!("one more failure among {} more events", gap.entries),
+        many => format!("{many} more failures among {} more events", gap.entries),
+    }
+}
+
+/// What a person can do, once where it is the same for all.
+fn help(why: &WhyDto, out: &mut String) {
+    let mut told: Vec<&str> = Vec::new();
+    for step in why.instances.iter().flat_map(|one| &one.help) {
+        if !told.contains(&step.as_str()) {
+            told.push(step);
+        }
+    }
+    if !told.is_empty() {
+        title(out, "what you can do");
+    }
+    for step in told {
+        let _ = writeln!(out, "  {}", visible(step));
     }
 }
 
@@ -171,5 +203,27 @@ mod tests {
     fn a_program_that_is_gone_is_explained() {
         let text = plain(r#"{"program": "web", "present": false, "instances": [], "causes": []}"#);
         assert!(text.contains("web  is gone") && text.contains("next: nothing, until an entry"), "{text}");
+    }
+
+    #[test]
+    fn a_gap_a_note_and_the_next_steps_have_their_places() {
+        let text = plain(
+            r#"{"program": "web", "present": true, "notes": ["not valid since 2026-11-21T08:00:09Z"],
+             "left_out": {"after": 1, "entries": 30, "failures": 9}, "instances": [
+              {"id": "web.1", "phase": "failed", "since": "2026-11-21T08:00:00.000Z", "reason": "", "next": null, "findings": [], "last_lines": [], "help": ["mend it", "x\u001b"]},
+              {"id": "web.2", "phase": "failed", "since": "2026-11-21T08:00:00.000Z", "reason": "", "next": null, "findings": [], "last_lines": [], "help": ["mend it"]}],
+             "causes": [
+              {"seq": 1, "at": "2026-11-21T08:00:00.000Z", "kind": "exited", "program": "web", "instance": "web.1", "text": "exited"},
+              {"seq": 32, "at": "2026-11-21T08:00:00.000Z", "kind": "phase", "program": "web", "instance": "web.1", "phase": "backoff", "text": "it exited"},
+              {"seq": 33, "at": "2026-11-21T08:00:00.000Z", "kind": "phase", "program": "web", "instance": "web.1", "phase": "starting", "text": "restarted: it exited"}]}"#,
+        );
+        for part in [
+            "note: not valid since 08:00:09\nwhat led there:",
+            "  exited\n  …         9 more failures among 30 more events\n",
+            "backoff: it exited\n  08:00:00  starting\n",
+            "what you can do:\n  mend it\n  x^[\n",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The keys of `supervisor:`.
 
 use crate::config::section::section;
-use crate::config::values::{GroupName, Line, PathText};
+use crate::config::values::{GroupName, Line, PathText, Whole};
 use crate::model::Mode;
 use std::time::Duration;
 
@@ -27,12 +27,15 @@ section! {
         pid_file: PathText = "{runtime_dir}/sppm.pid";
         /// Whether an edit of this file applies by itself.
         follow_file: FollowFile;
+        /// So many launches are in flight at once: programs that are started and not ready yet. The others wait for their
+        /// turn, by priority and name, first come first served. A restart waits like a first start.
+        start_concurrency: Whole<1, 10_000> = 64;
         /// How long a shutdown may take. The time in which a program finishes its task does not count.
         shutdown_timeout: Duration = "2m";
         /// Who may use the control socket. A change needs a restart of sppm.
         api: Api;
     }
-    later ["start_concurrency", "exit_on", "semaphores"]
+    later ["exit_on", "semaphores"]
 }
 
 section! {

@@ -10,7 +10,7 @@ use crate::config::placeholders::{Fill, has_any, is_per_instance};
 use crate::config::position::{At, Files};
 use crate::config::problem::ProblemKind;
 use crate::config::values::PathText;
-use crate::model::{ApiSettings, Folders, FollowFile, SupervisorSettings};
+use crate::model::{ApiSettings, Folders, FollowFile, StartConcurrency, SupervisorSettings};
 use std::path::{Path, PathBuf};
 
 /// `supervisor:` in full, and the folders even where something is wrong with it.
@@ -83,6 +83,7 @@ fn settings(
         log_dir: _,
         pid_file,
         follow_file,
+        start_concurrency,
         shutdown_timeout,
         api,
     } = section;
@@ -103,6 +104,9 @@ fn settings(
         folders: folders.clone(),
         pid_file: absolute(files.folder(pid_file.at.file), Path::new(&text)),
         follow_file: FollowFile { enabled: needed(&follow.enabled)?, debounce: needed(&follow.debounce)? },
+        start_concurrency: u32::try_from(needed(start_concurrency)?.0)
+            .ok()
+            .and_then(StartConcurrency::new)?,
         shutdown_timeout: needed(shutdown_timeout)?,
         api: ApiSettings { mode: needed(&api.mode)?, group: api.group.get().map(|group| group.0.clone()) },
     })

@@ -54,7 +54,7 @@ fn a_whole_file_is_two_words_and_the_rest_are_the_defaults() {
     assert_eq!(supervisor.folders.runtime_dir, Path::new("/run/sppm").join(folders::hash8(Path::new(MAIN))));
     assert_eq!(supervisor.pid_file, supervisor.folders.runtime_dir.join("sppm.pid"));
     assert_eq!(supervisor.follow_file, FollowFile { enabled: true, debounce: Duration::from_millis(300) });
-    assert_eq!(supervisor.shutdown_timeout, 120 * SECOND);
+    assert_eq!((supervisor.start_concurrency.get(), supervisor.shutdown_timeout), (64, 120 * SECOND));
     assert_eq!(supervisor.api, ApiSettings { mode: Mode(0o660), group: None });
 }
 
@@ -240,10 +240,15 @@ fn disabled_programs_are_known_by_name_and_still_checked() {
 fn the_supervisor_can_be_told_everything() {
     let plan = good(
         "version: 1\nsupervisor: {name: n, runtime_dir: /r, state_dir: ./s/../t, log_dir: /l/, shutdown_timeout: 1m,\n  \
-         follow_file: {enabled: false, debounce: 1s}, api: {mode: '0666', group: sppm}}\nprograms: {}\n",
+         start_concurrency: 3, follow_file: {enabled: false, debounce: 1s}, api: {mode: '0666', group: sppm}}\nprograms: {}\n",
     );
     let supervisor = plan.supervisor;
     assert_eq!((supervisor.name.as_str(), supervisor.shutdown_timeout), ("n", 60 * SECOND));
+    assert_eq!(supervisor.start_concurrency.get(), 3);
+    for wrong in ["0", "-1", "10001", "many", "'4'"] {
+        let problems = bad(&format!("supervisor: {{start_concurrency: {wrong}}}\nprograms: {}", "{}"));
+        assert!(problems.first_line().contains("not a whole number from 1 to 10000"), "{problems}");
+    }
     assert_eq!(supervisor.folders.state_dir, Path::new("/w/app/t"));
     assert_eq!(supervisor.pid_file, Path::new("/r/sppm.pid"));
     assert_eq!(supervisor.api, ApiSettings { mode: Mode(0o666), group: Some("sppm".into()) });

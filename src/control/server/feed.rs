@@ -1,5 +1,7 @@
 //! From a bounded queue of items to a stream of server-sent events.
 
+use super::room::{Seat, Turn};
+use crate::control::lines::FeedReader;
 use crate::control::request::EventItem;
 use crate::control::wire::LogItem;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -8,22 +10,52 @@ use futures_core::Stream;
 use serde::Serialize;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-/// A feed as server-sent events, one JSON object each. It holds its slot until its end.
-struct Items<T> {
-    items: mpsc::Receiver<T>,
-    render: fn(T) -> Event,
-    _slot: OwnedSemaphorePermit,
+/// Where items come from.
+trait Source: Send + Unpin + 'static {
+    type Item;
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Self::Item>>;
 }
 
-impl<T: Send + 'static> Stream for Items<T> {
+impl Source for mpsc::Receiver<EventItem> {
+    type Item = EventItem;
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<EventItem>> {
+        self.poll_recv(context)
+    }
+}
+
+impl Source for FeedReader {
+    type Item = LogItem;
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<LogItem>> {
+        self.poll_next(context)
+    }
+}
+
+/// A feed as server-sent events, one JSON object each. Its seat follows until its end.
+struct Items<S: Source> {
+    source: S,
+    render: fn(S::Item) -> Event,
+    seat: Arc<Seat>,
+}
+
+impl<S: Source> Drop for Items<S> {
+    fn drop(&mut self) {
+        self.seat.turn(Turn::Client);
+    }
+}
+
+impl<S: Source> Stream for Items<S> {
     type Item = Result<Event, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let render = self.render;
-        self.items.poll_recv(context).map(|item| item.map(|item| Ok(render(item))))
+        self.source.poll_item(context).map(|item| item.map(|item| Ok(render(item))))
     }
 }
 
@@ -33,25 +65,21 @@ fn json(value: &impl Serialize) -> String {
 }
 
 /// The response that carries log lines.
-pub(super) fn lines(items: mpsc::Receiver<LogItem>, slot: OwnedSemaphorePermit) -> Response {
-    respond(items, |item| Event::default().data(json(&item)), slot)
+pub(super) fn lines(items: FeedReader, seat: Arc<Seat>) -> Response {
+    respond(items, |item| Event::default().data(json(&item)), seat)
 }
 
 /// The response that carries events, numbered so that a reader can go on where it was cut off.
-pub(super) fn events(items: mpsc::Receiver<EventItem>, slot: OwnedSemaphorePermit) -> Response {
+pub(super) fn events(items: mpsc::Receiver<EventItem>, seat: Arc<Seat>) -> Response {
     let render = |item: EventItem| match item {
         EventItem::Entry(entry) => Event::default().id(entry.seq.to_string()).data(json(&entry)),
         EventItem::Missed(count) => {
             Event::default().event("missed").data(json(&serde_json::json!({ "missed": count })))
         }
     };
-    respond(items, render, slot)
+    respond(items, render, seat)
 }
 
-fn respond<T: Send + 'static>(
-    items: mpsc::Receiver<T>,
-    render: fn(T) -> Event,
-    slot: OwnedSemaphorePermit,
-) -> Response {
-    Sse::new(Items { items, render, _slot: slot }).keep_alive(KeepAlive::default()).into_response()
+fn respond<S: Source>(source: S, render: fn(S::Item) -> Event, seat: Arc<Seat>) -> Response {
+    Sse::new(Items { source, render, seat }).keep_alive(KeepAlive::default()).into_response()
 }

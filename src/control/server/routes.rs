@@ -2,55 +2,61 @@
 //! here: an answer that the supervisor did not give.
 
 use super::access::Admission;
-use super::{Door, feed};
+use super::lane::{Lane, in_turn};
+use super::room::{NoSeat, Seat};
+use super::who::who;
+use super::{Door, feed, orders};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
-use crate::control::wire::{ErrorDto, ErrorKind, ScaleTo};
-use crate::model::Signal;
-use axum::body::Body;
+use crate::control::wire::{ErrorDto, ErrorKind};
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::{StatusCode, header, request::Parts};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use serde::Deserialize;
+use axum::{Extension, Json, Router};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
-/// The longest body, in bytes.
-const MAX_BODY: usize = 64 * 1024;
-/// A body must be complete after so long.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// So many feeds at once, fewer than connections: a room full of followers must not lock `stop` out.
-const FEEDS: usize = 48;
+/// So many requests at once that are answered from memory: an answer about thousands of programs is megabytes long.
+const QUICK: usize = 4;
+/// So many at once that take a disk.
+const SLOW: usize = 2;
+/// The most names in a request, and the most of them that are patterns: each is held against every program.
+const NAMES: (usize, usize) = (4096, 64);
 
 /// What every handler needs.
 #[derive(Clone)]
-struct Shared {
+pub(super) struct Shared {
     door: Door,
-    feeds: Arc<Semaphore>,
+    pub(super) quick: Lane,
+    pub(super) slow: Lane,
 }
 
 /// All routes.
 pub(super) fn router(door: Door) -> Router {
-    let shared = Shared { door, feeds: Arc::new(Semaphore::new(FEEDS)) };
-    Router::new()
+    let shared = Shared { door, quick: Lane::new(QUICK), slow: Lane::new(SLOW) };
+    let quick = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/programs/{name}", get(program))
-        .route("/v1/diff", get(diff))
-        .route("/v1/settle", get(settle))
         .route("/v1/logs", get(logs))
         .route("/v1/events", get(events))
+        .route_layer(from_fn_with_state(shared.quick.clone(), in_turn));
+    let slow = Router::new()
+        .route("/v1/diff", get(diff))
         .route("/v1/history", get(history))
         .route("/v1/why/{name}", get(why))
-        .route("/v1/reload", post(reload))
-        .route("/v1/start", post(start))
-        .route("/v1/stop", post(stop))
-        .route("/v1/restart", post(restart))
-        .route("/v1/signal", post(signal))
-        .route("/v1/scale", post(scale))
-        .route("/v1/shutdown", post(shutdown))
+        .route_layer(from_fn_with_state(shared.slow.clone(), in_turn));
+    Router::new()
+        .merge(quick)
+        .merge(slow)
+        .route("/v1/settle", get(settle))
+        .route("/v1/reload", post(orders::reload))
+        .route("/v1/start", post(orders::start))
+        .route("/v1/stop", post(orders::stop))
+        .route("/v1/restart", post(orders::restart))
+        .route("/v1/signal", post(orders::signal))
+        .route("/v1/scale", post(orders::scale))
+        .route("/v1/shutdown", post(orders::shutdown))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || {
             let error = ErrorDto::new(ErrorKind::Usage, "there is nothing at this path");
@@ -83,25 +89,27 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
-fn stranger() -> Response {
+pub(super) fn stranger() -> Response {
     let error = ErrorDto::new(ErrorKind::NotPermitted, "you may not talk to this supervisor");
     failure(error.with_help("root, the user it runs as and members of supervisor.api.group may"))
 }
 
-fn failure(error: ErrorDto) -> Response {
+pub(super) fn failure(error: ErrorDto) -> Response {
     let status = StatusCode::from_u16(error.error.kind.http_status());
     (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(error)).into_response()
 }
 
-fn usage(message: impl Into<String>) -> Response {
+pub(super) fn usage(message: impl Into<String>) -> Response {
     failure(ErrorDto::new(ErrorKind::Usage, message))
 }
 
 impl Shared {
     /// Hands a request to the supervisor and waits for what it says.
     async fn call(&self, peer: Peer, request: ApiRequest) -> Result<Sent, Response> {
+        check_names(request.names()).map_err(usage)?;
         let (reply, answer) = Reply::channel();
-        if (self.door)(Call { peer, request, reply }).is_err() {
+        let who = who(peer, &request).await;
+        if (self.door)(Call { who, request, reply }).is_err() {
             let error = ErrorDto::new(ErrorKind::Busy, "the supervisor has too many requests waiting");
             return Err(failure(error.with_help("ask again in a moment")));
         }
@@ -110,13 +118,30 @@ impl Shared {
         })
     }
 
-    async fn ask(&self, peer: Peer, request: ApiRequest) -> Response {
+    pub(super) async fn ask(&self, peer: Peer, request: ApiRequest) -> Response {
         match self.call(peer, request).await {
             Ok(Sent::Answer(answer)) => render(answer),
             Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
             Err(refused) => refused,
         }
     }
+}
+
+fn check_names(names: &[String]) -> Result<(), String> {
+    let pattern = |name: &&String| name.contains(['*', '?', '[', '@']);
+    if names.len() > NAMES.0 {
+        return Err(format!("more than {} names in one request", NAMES.0));
+    }
+    match names.iter().filter(pattern).count() > NAMES.1 {
+        true => Err(format!("more than {} patterns in one request", NAMES.1)),
+        false => Ok(()),
+    }
+}
+
+/// To a process that asks and asks, and takes nothing.
+pub(super) fn too_much() -> Response {
+    let error = ErrorDto::new(ErrorKind::Busy, "this process has too many answers that it has not taken");
+    failure(error.with_help("read them first"))
 }
 
 fn unexpected() -> Response {
@@ -193,7 +218,12 @@ async fn diff(State(shared): State<Shared>, peer: Peer) -> Response {
     shared.ask(peer, ApiRequest::Diff).await
 }
 
-async fn settle(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
+async fn settle(
+    State(shared): State<Shared>,
+    peer: Peer,
+    Extension(seat): Extension<Arc<Seat>>,
+    Query(pairs): Pairs,
+) -> Response {
     let found = match Parameters::of(pairs, &["name", "wait_ms"]) {
         Ok(found) => found,
         Err(message) => return usage(message),
@@ -203,10 +233,16 @@ async fn settle(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -
         Some(Ok(millis)) => Duration::from_millis(millis).min(ApiRequest::MAX_WAIT),
         Some(Err(_)) => return usage("`wait_ms` is a number of milliseconds"),
     };
+    seat.wait();
     shared.ask(peer, ApiRequest::Settle { names: found.names, wait }).await
 }
 
-async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
+async fn logs(
+    State(shared): State<Shared>,
+    peer: Peer,
+    Extension(seat): Extension<Arc<Seat>>,
+    Query(pairs): Pairs,
+) -> Response {
     let found = match Parameters::of(pairs, &["name", "lines", "follow"]) {
         Ok(found) => found,
         Err(message) => return usage(message),
@@ -224,11 +260,11 @@ async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> 
         Some("" | "true" | "1") => true,
         Some(_) => return usage("`follow` is true or false"),
     };
-    let Ok(slot) = Arc::clone(&shared.feeds).try_acquire_owned() else {
-        return failure(ErrorDto::new(ErrorKind::Busy, format!("{FEEDS} readers follow logs already")));
-    };
+    if let Err(NoSeat) = seat.follow() {
+        return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
+    }
     match shared.call(peer, ApiRequest::Logs { names: found.names, lines, follow }).await {
-        Ok(Sent::Feed(items)) => feed::lines(items, slot),
+        Ok(Sent::Feed(items)) => feed::lines(items, seat),
         Ok(Sent::Events(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
@@ -239,6 +275,7 @@ async fn logs(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> 
 async fn events(
     State(shared): State<Shared>,
     peer: Peer,
+    Extension(seat): Extension<Arc<Seat>>,
     headers: header::HeaderMap,
     Query(pairs): Pairs,
 ) -> Response {
@@ -252,11 +289,11 @@ async fn events(
         Some(Ok(number)) => Some(number),
         Some(Err(_)) => return usage("`after` is the number of an event"),
     };
-    let Ok(slot) = Arc::clone(&shared.feeds).try_acquire_owned() else {
-        return failure(ErrorDto::new(ErrorKind::Busy, format!("{FEEDS} readers follow already")));
-    };
+    if let Err(NoSeat) = seat.follow() {
+        return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
+    }
     match shared.call(peer, ApiRequest::Events { names: found.names, after }).await {
-        Ok(Sent::Events(items)) => feed::events(items, slot),
+        Ok(Sent::Events(items)) => feed::events(items, seat),
         Ok(Sent::Feed(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
@@ -281,121 +318,4 @@ async fn history(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) 
 
 async fn why(State(shared): State<Shared>, peer: Peer, Path(name): Path<String>) -> Response {
     shared.ask(peer, ApiRequest::Why { name }).await
-}
-
-/// What a POST may say. No body at all says nothing; unknown words are errors.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Order {
-    names: Vec<String>,
-    name: Option<String>,
-    force: bool,
-    runtime: bool,
-    signal: Option<String>,
-    to: Option<String>,
-}
-
-impl Order {
-    /// All that is named. `{"name": "web"}` must not mean everything.
-    fn named(&mut self) -> Vec<String> {
-        self.names.extend(self.name.take());
-        std::mem::take(&mut self.names)
-    }
-}
-
-/// Reads the body as JSON, whatever its content type says: `curl -d '{"names": ["web"]}'` works.
-async fn order(request: Request) -> Result<Order, Response> {
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
-    }
-    let body: Body = request.into_body();
-    let bytes = match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => return Err(too_large()),
-        Err(_) => return Err(failure(ErrorDto::new(ErrorKind::TimedOut, "the body did not come in time"))),
-    };
-    if bytes.is_empty() {
-        return Ok(Order::default());
-    }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| usage(format!("the body is not what is expected: {error}")))
-}
-
-fn too_large() -> Response {
-    let error =
-        ErrorDto::new(ErrorKind::Usage, format!("the body is cut off or longer than {MAX_BODY} bytes"));
-    (StatusCode::PAYLOAD_TOO_LARGE, Json(error)).into_response()
-}
-
-/// Reads an order, makes a request of it, asks.
-async fn act(
-    shared: Shared,
-    peer: Peer,
-    request: Request,
-    make: impl FnOnce(Order) -> Result<ApiRequest, &'static str>,
-) -> Response {
-    match order(request).await.map(make) {
-        Ok(Ok(request)) => shared.ask(peer, request).await,
-        Ok(Err(message)) => usage(message),
-        Err(refused) => refused,
-    }
-}
-
-async fn reload(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |_| Ok(ApiRequest::Reload)).await
-}
-
-async fn start(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| Ok(ApiRequest::Start { names: order.named() })).await
-}
-
-async fn stop(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| {
-        Ok(ApiRequest::Stop { names: order.named(), force: order.force, runtime: order.runtime })
-    })
-    .await
-}
-
-async fn restart(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| match order.named() {
-        names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
-        names => Ok(ApiRequest::Restart { names, force: order.force }),
-    })
-    .await
-}
-
-async fn signal(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| {
-        let signal = order.signal.as_deref().ok_or("`signal` is missing")?;
-        let signal: Signal =
-            signal.parse().map_err(|_| "`signal` is not a signal: TERM, SIGHUP, RTMIN+1, 10")?;
-        match order.named() {
-            names if names.is_empty() => Err("`names` is missing; [\"all\"] means every program"),
-            names => Ok(ApiRequest::Signal { names, signal }),
-        }
-    })
-    .await
-}
-
-async fn scale(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |order| {
-        let name = order.name.ok_or("`name` is missing")?;
-        let to: ScaleTo = order
-            .to
-            .as_deref()
-            .ok_or("`to` is missing")?
-            .parse()
-            .map_err(|_| "`to` is not a number of instances: \"3\", \"+1\" or \"-1\"")?;
-        Ok(ApiRequest::Scale { name, to })
-    })
-    .await
-}
-
-async fn shutdown(State(shared): State<Shared>, peer: Peer, request: Request) -> Response {
-    act(shared, peer, request, |mut order| match order.named().is_empty() {
-        true => Ok(ApiRequest::Shutdown { force: order.force }),
-        false => Err("a shutdown ends everything and takes no names; /v1/stop does"),
-    })
-    .await
 }

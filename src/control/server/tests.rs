@@ -49,7 +49,7 @@ impl Stage {
                 Ok(())
             }
         };
-        let server = serve(listener, access, Arc::new(door)).unwrap();
+        let server = serve(listener, None, access, Arc::new(door)).unwrap();
         Self { server: Some(server), folder, asked, feeds, full }
     }
 
@@ -215,6 +215,17 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_request_names_so_much_and_no_more() {
+    let stage = Stage::new();
+    let many = |name: &str, count: usize| {
+        let body = json!({ "names": vec![name; count] });
+        stage.client().post::<AcceptedDto>(&Target::path("/v1/start"), &body, SOON).is_ok()
+    };
+    assert!(many("a", 4096) && !many("a", 4097));
+    assert!(many("a*", 64) && !many("a*", 65) && !many("@a", 65));
+}
+
+#[test]
 fn one_name_never_means_everything() {
     let stage = Stage::new();
     let _ = stage.client().post::<AcceptedDto>(&Target::path("/v1/stop"), &json!({"name": "web"}), SOON);
@@ -299,11 +310,10 @@ fn an_endless_line_and_half_a_frame_are_cut_off() {
 }
 
 #[test]
-fn a_hundred_silent_connections_do_not_lock_the_next_one_out_for_ever() {
+fn a_hundred_silent_connections_do_not_lock_the_next_one_out() {
     let stage = Stage::new();
     let silent: Vec<StdStream> = (0..100).map(|_| StdStream::connect(stage.socket()).unwrap()).collect();
-    // 64 sit in their slots until the head's time is over, then the others, then we.
-    let _: StatusDto = stage.client().get(&client::status(&[]), SOON * 3).unwrap();
+    let _: StatusDto = stage.client().get(&client::status(&[]), SOON).unwrap();
     drop(silent);
 }
 
@@ -340,6 +350,32 @@ fn strangers_get_nothing_but_a_reason() {
     assert!(
         matches!(answer, Err(ClientError::Refused(error)) if error.error.kind == ErrorKind::NotPermitted)
     );
+    assert!(stage.asked.lock().unwrap().is_empty());
+}
+
+/// A socket can be passed on, and what it may goes with it: the kernel noted who connected.
+#[test]
+fn whoever_connected_is_who_asks() {
+    use rustix::thread::set_thread_res_uid;
+    use std::os::unix::fs::PermissionsExt;
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let stage = Stage::new();
+    let public = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(stage.folder.path(), public.clone()).unwrap();
+    std::fs::set_permissions(stage.socket(), public).unwrap();
+    let socket = stage.socket();
+    let connector = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65534);
+        set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        StdStream::connect(socket).unwrap()
+    });
+    let mut passed_on = connector.join().unwrap();
+    passed_on.write_all(b"GET /v1/status HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(passed_on).read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 403"), "{line}");
     assert!(stage.asked.lock().unwrap().is_empty());
 }
 

@@ -140,7 +140,9 @@ impl ErrorDto {
                 .with_place(format!("{config} ({} {programs})", known.len()));
         match nearest(name, &known) {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
-            None => error.with_help("`sppm status` lists all programs"),
+            None => {
+                error.with_help("`sppm status` lists all programs, and `sppm why` knows those that are gone")
+            }
         }
     }
 }
@@ -168,7 +170,10 @@ mod tests {
         let error = ErrorDto::unknown_name("web", "/s/sppm.yaml", ["api", "web", "web2"]).error;
         assert_eq!(error.help.as_deref(), Some("did you mean `web2`?"), "`web` itself is being removed");
         let error = ErrorDto::unknown_name("zzz", "/s/sppm.yaml", ["web"]).error;
-        assert_eq!(error.help.as_deref(), Some("`sppm status` lists all programs"));
+        assert_eq!(
+            error.help.as_deref(),
+            Some("`sppm status` lists all programs, and `sppm why` knows those that are gone")
+        );
     }
 
     #[test]

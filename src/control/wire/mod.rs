@@ -22,4 +22,4 @@ pub use error::{ErrorBody, ErrorDto, ErrorKind};
 pub use log::LogItem;
 pub use scale::{InvalidScale, ScaleTo};
 pub use status::{InstanceDto, LastExitDto, ProgramDto, StatusDto, SupervisorDto};
-pub use why::{WhyDto, WhyInstanceDto};
+pub use why::{LeftOutDto, WhyDto, WhyInstanceDto};

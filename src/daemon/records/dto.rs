@@ -3,7 +3,7 @@
 use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, ProgramName, RunId, Signal};
 use crate::supervisor::{
     Author, Instance, Override, Phase, Replace, Run, ScaleWish, ShutdownRecord, Started, StopStage, StopWish,
-    Trial,
+    Ticket, Trial,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -43,6 +43,8 @@ pub(super) struct InstanceDto {
     hurry: bool,
     #[serde(default)]
     queued: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overdue: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +54,8 @@ enum PhaseDto {
     Completed,
     Failed(Option<u64>),
     Backoff(u64),
+    /// Number, judged, again.
+    Waiting(u64, bool, bool),
     Starting(RunDto),
     Running(RunDto),
     Draining(RunDto, Option<u64>),
@@ -70,6 +74,12 @@ struct RunDto {
     exit: Option<(ExitDto, u64)>,
     asked: bool,
     busy_since: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overdue: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -156,6 +166,7 @@ impl InstanceDto {
             },
             hurry: parts.hurry,
             queued: parts.queued,
+            overdue: parts.overdue,
         }
     }
 
@@ -182,6 +193,7 @@ impl InstanceDto {
             },
             hurry: self.hurry,
             queued: self.queued,
+            overdue: self.overdue,
         })
     }
 
@@ -207,6 +219,7 @@ impl PhaseDto {
             Phase::Completed => Self::Completed,
             Phase::Failed(retry) => Self::Failed(retry.map(Moment::as_nanos)),
             Phase::Backoff(until) => Self::Backoff(until.as_nanos()),
+            Phase::Waiting(Ticket { number, judged, again }) => Self::Waiting(*number, *judged, *again),
             Phase::Starting(run) => Self::Starting(RunDto::of(run)),
             Phase::Running(run) => Self::Running(RunDto::of(run)),
             Phase::Draining(run, until) => Self::Draining(RunDto::of(run), until.map(Moment::as_nanos)),
@@ -227,6 +240,7 @@ impl PhaseDto {
             Self::Completed => Phase::Completed,
             Self::Failed(retry) => Phase::Failed(retry.map(moment)),
             Self::Backoff(until) => Phase::Backoff(moment(until)),
+            Self::Waiting(number, judged, again) => Phase::Waiting(Ticket { number, judged, again }),
             Self::Starting(run) => Phase::Starting(run.restore(program, find)?),
             Self::Running(run) => Phase::Running(run.restore(program, find)?),
             Self::Draining(run, until) => Phase::Draining(run.restore(program, find)?, until.map(moment)),
@@ -244,7 +258,7 @@ impl PhaseDto {
 
     fn run(&self) -> Option<&RunDto> {
         match self {
-            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) => None,
+            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) | Self::Waiting(..) => None,
             Self::Starting(run)
             | Self::Running(run)
             | Self::Draining(run, _)
@@ -256,7 +270,7 @@ impl PhaseDto {
 
     fn run_mut(&mut self) -> Option<&mut RunDto> {
         match self {
-            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) => None,
+            Self::Stopped | Self::Completed | Self::Failed(_) | Self::Backoff(_) | Self::Waiting(..) => None,
             Self::Starting(run)
             | Self::Running(run)
             | Self::Draining(run, _)
@@ -278,6 +292,9 @@ impl RunDto {
             exit: run.exit.map(|(exit, at)| (ExitDto::of(exit), at.as_nanos())),
             asked: run.asked,
             busy_since: run.busy_since.map(Moment::as_nanos),
+            words: run.words.clone(),
+            sent: run.sent.map(Signal::number),
+            overdue: run.overdue.clone(),
         }
     }
 
@@ -294,6 +311,9 @@ impl RunDto {
             exit: self.exit.map(|(exit, at)| (exit.restore(), Moment::from_nanos(at))),
             asked: self.asked,
             busy_since: self.busy_since.map(Moment::from_nanos),
+            words: self.words,
+            sent: self.sent.and_then(Signal::from_number),
+            overdue: self.overdue,
         })
     }
 }

@@ -22,6 +22,8 @@ pub(in crate::daemon) struct Records {
     path: PathBuf,
     boot: String,
     file: File,
+    /// Lines for the next write.
+    unwritten: Vec<u8>,
     written: u64,
     /// Size after the last compaction.
     compact: u64,
@@ -128,7 +130,7 @@ impl Records {
         write_unflushed(&path, &bytes, 0o600)?;
         let file = open(&path)?;
         let size = bytes.len() as u64;
-        Ok(Self { path, boot, file, written: size, compact: size, torn: false })
+        Ok(Self { path, boot, file, unwritten: Vec::new(), written: size, compact: size, torn: false })
     }
 
     /// Writes down an action that is a record.
@@ -150,15 +152,21 @@ impl Records {
         self.append(&Line::Plan { generation: generation.0, stale });
     }
 
-    /// One write(2) a line: it is in the file whole, or the process died in it and it is the last.
     fn append(&mut self, line: &Line) {
-        let written = serde_json::to_vec(line).map_err(io::Error::other).and_then(|mut bytes| {
-            bytes.push(b'\n');
-            self.file.write_all(&bytes)?;
-            Ok(bytes.len() as u64)
-        });
-        match written {
-            Ok(length) => self.written += length,
+        // Plain data with text keys: there is nothing in it that JSON could refuse.
+        if serde_json::to_writer(&mut self.unwritten, line).is_ok() {
+            self.unwritten.push(b'\n');
+        }
+    }
+
+    /// Everything that was recorded is on disk afterwards. One write(2): where the process dies in it, the last line alone is torn.
+    pub(in crate::daemon) fn flush(&mut self) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.unwritten);
+        match self.file.write_all(&bytes) {
+            Ok(()) => self.written += bytes.len() as u64,
             Err(error) if self.torn => tracing::debug!(%error, "the ledger still cannot be written"),
             Err(error) => {
                 tracing::error!(%error, path = %self.path.display(), "cannot write the ledger: a crash now would lose state");

@@ -185,6 +185,10 @@ impl FollowSink for Leaving {
         FollowVerdict::Taken
     }
 
+    fn wait(&mut self) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
     fn is_gone(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -50,7 +50,7 @@ impl World {
     fn drain(&self, number: u128) {
         let run = RunId::from_bits(number);
         self.logger.drain(run);
-        self.until(|event| *event == LogEvent::Drained { run });
+        self.until(|event| matches!(event, LogEvent::Drained { run: other, .. } if *other == run));
     }
 
     fn until(&self, wanted: impl Fn(&LogEvent) -> bool) -> LogEvent {
@@ -80,6 +80,10 @@ impl Drop for World {
 impl<F: FnMut(&FollowItem) -> FollowVerdict + Send> FollowSink for F {
     fn offer(&mut self, item: &FollowItem) -> FollowVerdict {
         self(item)
+    }
+
+    fn wait(&mut self) {
+        std::thread::sleep(Duration::from_millis(1));
     }
 
     fn is_gone(&self) -> bool {

@@ -82,7 +82,7 @@ fn a_removed_program_leaves_no_slot() {
          plan
             => ask web.1#1 SIGTERM
          show web
-            => web stopping: asked with SIGTERM, more follows in 10s: the configuration does not name it any more
+            => web stopping: asked with SIGTERM, SIGKILL follows in 10s: the configuration does not name it any more
          exited web.1 TERM
             => check web.1#1
          empty web.1

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod edits;
+mod flights;
 mod requests;
 mod restarts;
 mod rollouts;

@@ -75,7 +75,7 @@ fn a_stop_of_one_instance_leaves_the_others() {
          start web.2
             => launch web.2#2 as web.2: web
          show web
-            => web.1 stopping: asked with SIGTERM, more follows in 10s: stopped by ann at noon; `sppm start web` starts it again
+            => web.1 stopping: asked with SIGTERM, SIGKILL follows in 10s: stopped by ann at noon; `sppm start web` starts it again
             => web.2 starting: started by ann",
     );
 }
@@ -195,5 +195,23 @@ fn what_is_scaled_away_is_not_restarted() {
             => refused: Unknown(Instance(Slot { program: \"web\", index: 2 }))
          restart web force
             => kill web.1#1",
+    );
+}
+
+#[test]
+fn a_stop_that_is_taken_back_in_time_is_a_new_beginning() {
+    tell(
+        "plan web:x1:limit=1:stay
+            => launch web.1#1 as web.1: web
+         failed web.1
+            => release web.1#1
+         wait 1s
+            => launch web.1#2 as web.1: web
+         scale web 0
+         scale web 1
+         failed web.1
+            => release web.1#2
+         show web
+            => web.1 backoff: cannot execute /x: no such file; next start in 1.0s",
     );
 }

@@ -40,6 +40,46 @@ fn failed_starts_pause_ever_longer_and_end_at_the_limit() {
 }
 
 #[test]
+fn an_end_is_told_with_its_last_words_and_with_whoever_caused_it() {
+    tell(
+        "plan web
+            => launch web.1#1 as web: web
+         launched web.1
+         exited web.1 1 boom
+            => check web.1#1
+         crash
+            => check web.1#1
+         empty web.1
+            => release web.1#1
+         show web
+            => web backoff: it exited with code 1 after 0ms, saying \"boom\"; next start in 1.0s
+         wait 1s
+            => launch web.1#2 as web: web
+         launched web.1
+         wait 5s
+         exited web.1 KILL page-12
+            => check web.1#2
+         empty web.1
+            => release web.1#2
+            => launch web.1#3 as web: web
+         show web
+            => web starting: restarted: it was ended by SIGKILL (not sent by sppm) after 5.0s
+         launched web.1
+         signal web
+            => signal web.1#3 SIGHUP
+         crash
+         wait 5s
+         exited web.1 HUP
+            => check web.1#3
+         empty web.1
+            => release web.1#3
+            => launch web.1#4 as web: web
+         show web
+            => web starting: restarted: it was ended by SIGHUP (sent by `sppm signal`) after 5.0s",
+    );
+}
+
+#[test]
 fn one_more_try_after_each_long_pause() {
     tell(
         "plan web:limit=1
@@ -73,8 +113,8 @@ fn the_limit_can_end_the_supervisor() {
          wait 1s
             => launch web.1#2 as web: web
          failed web.1
-            => release web.1#2
             => ask db.1#1 SIGTERM
+            => release web.1#2
          exited db.1 TERM
             => check db.1#1
          empty db.1
@@ -96,8 +136,8 @@ fn a_shutdown_for_the_limit_is_on_disk_before_the_failure() {
             => launch web.1#2 as web: web
          crash at 3: failed web.1
             => died
-            => release web.1#2
             => ask db.1#1 SIGTERM
+            => release web.1#2
          exited db.1 TERM
             => check db.1#1
          empty db.1

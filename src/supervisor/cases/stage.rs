@@ -1,8 +1,8 @@
 //! The stage of the stories: a core, its records, a keeper's table, and a clock.
 //!
 //! A line is one of
-//! - `plan web:v2:x3 db:work=5 …` with the options of [`program_of`]
-//! - `launched web.1`, `failed web.1`, `exited web.1 1` (code, or `TERM`), `left web.1 2`, `empty web.1`, `busy web.1`,
+//! - `plan web:v2:x3 db:work=5 …` with the options of [`program_of`]; `at-once=2` among them is start_concurrency
+//! - `launched web.1`, `failed web.1`, `exited web.1 1 boom` (code, or `TERM`; last word, if any), `left web.1 2`, `empty web.1`, `busy web.1`,
 //!   `idle web.1`, `command web.1 0` — news of the slot's newest run, or of `web.1#1`
 //! - `start web`, `stop web force`, `restart web.2 force`, `signal web`, `scale web 3`, `shutdown force`
 //! - `wait 5s` or `wait 100ms`: time passes, in ticks as the core wants them
@@ -11,7 +11,7 @@
 
 use crate::model::{
     Exit, Generation, GiveUp, InstanceLabel, Instances, Moment, Orphans, PerMille, Plan, Program,
-    RestartWhen, RunId, Signal, Slot, StopBy, StopStep, Template, WorkGate,
+    RestartWhen, RunId, Signal, Slot, StartConcurrency, StopBy, StopStep, Template, WorkGate,
 };
 use crate::supervisor::simulation::behaviour::failure;
 use crate::supervisor::simulation::plans::{name, plan_of, program};
@@ -77,6 +77,7 @@ impl Stage {
             let mut done = self.play(rest);
             self.left = None;
             self.core.out.clear();
+            self.core.batch = Default::default();
             done.push("died".to_owned());
             done.extend(self.come_back());
             return done;
@@ -104,7 +105,7 @@ impl Stage {
             "shutdown" => Request::Shutdown { force },
             news => {
                 let run = self.run(words[1]);
-                let event = news_of(news, run, words.get(2).copied());
+                let event = news_of(news, run, words.get(2).copied(), words.get(3).copied());
                 self.note_stage(run, &event);
                 self.core.handle(self.now, event);
                 return self.done();
@@ -126,7 +127,13 @@ impl Stage {
     }
 
     fn plan(&mut self, programs: &[&str]) {
-        let plan = plan_of(programs.iter().map(|text| program_of(text)));
+        let number = |text: &&str| text.strip_prefix("at-once=").map(|number| number.parse().unwrap());
+        let at_once: Option<u32> = programs.iter().find_map(number);
+        let entries = programs.iter().filter(|text| number(text).is_none());
+        let mut plan = plan_of(entries.map(|text| program_of(text)));
+        if let Some(at_once) = at_once {
+            Arc::make_mut(&mut plan).supervisor.start_concurrency = StartConcurrency::new(at_once).unwrap();
+        }
         self.generation = self.accepted.map_or(1, |accepted| accepted.0 + 1);
         let generation = Generation(self.generation);
         self.plans.insert(generation, Arc::clone(&plan));
@@ -276,7 +283,7 @@ fn target(text: &str) -> Target {
     }
 }
 
-fn news_of(news: &str, run: RunId, detail: Option<&str>) -> Event {
+fn news_of(news: &str, run: RunId, detail: Option<&str>, last_word: Option<&str>) -> Event {
     let exit = |text: Option<&str>| match text.unwrap().parse() {
         Ok(code) => Exit::Code(code),
         Err(_) => Exit::Signal { signal: text.unwrap().parse().unwrap(), core: false },
@@ -284,7 +291,7 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>) -> Event {
     match news {
         "launched" => Event::Launched { run, pid: 1 },
         "failed" => Event::LaunchFailed { run, failure: failure() },
-        "exited" => Event::Exited { run, exit: exit(detail) },
+        "exited" => Event::Exited { run, exit: exit(detail), words: last_word.map(str::to_owned) },
         "left" => Event::TreeLeft { run, processes: detail.unwrap().parse().unwrap() },
         "empty" => Event::TreeEmpty { run },
         "busy" => Event::Work { run, work: Work::Busy },
@@ -296,7 +303,7 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>) -> Event {
 
 /// `web`, then options after colons: `v2` another command, `x3` instances, `work` or `work=5` (max_busy), `off`
 /// (autostart), `keep` (orphans), `never`, `on-failure`, `limit=1`, `stay`, `fatal` (then), `steps` (INT 2s, TERM 3s),
-/// `command` (stop command), `timeout=9`, `uptime=1`, `tag` (a live key). No jitter; pauses of 1 s, 2 s, 4 s.
+/// `command` (stop command), `timeout=9`, `uptime=1`, `tag` (a live key), `first` (priority). No jitter; pauses of 1 s, 2 s, 4 s.
 fn program_of(text: &str) -> Program {
     let mut parts = text.split(':');
     let title = parts.next().unwrap();
@@ -316,6 +323,7 @@ fn program_of(text: &str) -> Program {
             "stay" => spec.restart.then = GiveUp::Stay,
             "fatal" => spec.restart.then = GiveUp::Shutdown,
             "uptime" => spec.restart.min_uptime = seconds,
+            "first" => spec.priority = 0,
             "tag" => spec.tags.push("tag".to_owned()),
             "command" => {
                 spec.stop.by = StopBy::Command { argv: vec![Template::new("stop-it")], timeout: seconds };

@@ -42,6 +42,38 @@ fn what_ignores_every_signal_is_killed_with_its_tree() {
          empty web.1
             => release web.1#1
          show web
+            => web stopped: stopped by ann at noon; `sppm start web` starts it again; it was killed: it did not end within 5.0s of SIGINT and SIGTERM",
+    );
+}
+
+#[test]
+fn a_run_that_had_to_be_killed_is_told_of_until_the_next_one_has_ended() {
+    tell(
+        "plan web:timeout=2
+            => launch web.1#1 as web: web
+         launched web.1
+         restart web
+            => ask web.1#1 SIGTERM
+         wait 2s
+            => kill web.1#1
+         exited web.1 KILL
+            => check web.1#1
+         crash
+            => kill web.1#1
+            => check web.1#1
+         empty web.1
+            => release web.1#1
+            => launch web.1#2 as web: web
+         launched web.1
+         show web
+            => web running: restarted by ann; its last run was killed: it did not end within 2.0s of SIGTERM
+         stop web
+            => ask web.1#2 SIGTERM
+         exited web.1 TERM
+            => check web.1#2
+         empty web.1
+            => release web.1#2
+         show web
             => web stopped: stopped by ann at noon; `sppm start web` starts it again",
     );
 }

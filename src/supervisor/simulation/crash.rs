@@ -5,7 +5,7 @@ use super::driver::{Cause, Sim};
 use super::laws::{Checked, Law, demand};
 use super::ledger::adopted;
 use crate::model::Slot;
-use crate::supervisor::{Action, Event, Replace, Supervisor, Trial};
+use crate::supervisor::{Action, Event, Instance, Phase, Replace, Supervisor, Trial};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,8 +62,10 @@ impl Sim {
         let asked =
             |slot: &Slot| kept.get(slot).is_some_and(|i| matches!(i.replace, Some(Replace::Operator { .. })));
         self.watch.restarts.retain(asked);
-        let judged =
-            |slot: &Slot| kept.get(slot).is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running);
+        let judged = |slot: &Slot| {
+            kept.get(slot)
+                .is_some_and(|i| i.replace.is_some() || i.trial == Trial::Running || waits_judged(i))
+        };
         self.watch.judged.retain(judged);
         self.ledger.take_over();
     }
@@ -123,4 +125,8 @@ impl Sim {
         }
         Ok(())
     }
+}
+
+fn waits_judged(instance: &Instance) -> bool {
+    matches!(&instance.phase, Phase::Waiting(ticket) if ticket.judged)
 }

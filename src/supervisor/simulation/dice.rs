@@ -93,7 +93,7 @@ pub(super) struct Swarm {
     /// Of the operators' requests, in the order of `operators::Verb`.
     pub(super) verbs: [u64; 8],
     /// Of the edits, in the order of `plans::Edit`.
-    pub(super) edits: [u64; 9],
+    pub(super) edits: [u64; 10],
     /// Per 1000: a crash between two steps, a crash between two actions.
     pub(super) crashes: (u64, u64),
     /// Per cent of the crashes after which the records are gone.

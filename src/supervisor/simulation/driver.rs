@@ -21,14 +21,21 @@ const MOST_ACTIONS: u32 = 2000;
 pub(super) enum Cause {
     /// The same plan was read again.
     SamePlan,
-    /// An edit of these programs.
-    Plan(BTreeSet<ProgramName>),
+    /// An edit of these programs, and perhaps of how many launches may be in flight.
+    Plan(BTreeSet<ProgramName>, Room),
     /// An operator's signal.
     Signal,
     /// News of a run that is over.
     Past,
     /// A take-over.
     Table,
+    Other,
+}
+
+/// What an edit did to `start_concurrency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Same,
     Other,
 }
 
@@ -130,7 +137,8 @@ impl Sim {
 
     pub(super) fn drain(&mut self, cause: &Cause) -> Checked {
         for _ in 0..MOST_ACTIONS {
-            if !self.core.out.is_empty() && !self.calm && self.crash_strikes() {
+            let wants = !self.core.out.is_empty() || !self.core.batch.is_empty();
+            if wants && !self.calm && self.crash_strikes() {
                 return self.crash();
             }
             let Some(action) = self.core.next_action() else { return self.check_rest() };
@@ -228,7 +236,15 @@ impl Sim {
             return Ok(true);
         }
         if let Some(event) = self.world.take_news(self.now, &mut self.dice) {
-            self.feed(event, &Cause::Other)?;
+            // The shell takes what has come before it acts.
+            let mut next = Some(event);
+            while let Some(event) = next {
+                self.say(|| format!("EVENT {}", brief(&event)));
+                self.core.handle(self.now, event);
+                let more = !self.core.is_urgent() && self.dice.percent(Kind::Time, 60);
+                next = more.then(|| self.world.take_news(self.now, &mut self.dice)).flatten();
+            }
+            self.drain(&Cause::Other)?;
             return Ok(true);
         }
         Ok(self.world.pass(self.now, &mut self.dice, &self.swarm))
@@ -261,8 +277,10 @@ impl Sim {
         let generation = self.ledger.next_generation();
         self.ledger.plans.insert(generation, Arc::clone(&new));
         let cause = match &old {
-            Some(old) if diff(old, &new).programs.is_empty() => Cause::SamePlan,
-            Some(old) => Cause::Plan(diff(old, &new).programs.into_iter().map(|(name, _)| name).collect()),
+            Some(old) => match (diff(old, &new).programs, room(old, &new)) {
+                (programs, Room::Same) if programs.is_empty() => Cause::SamePlan,
+                (programs, room) => Cause::Plan(programs.into_iter().map(|(name, _)| name).collect(), room),
+            },
             None => Cause::Other,
         };
         self.note_edits(old.as_deref(), &new);
@@ -281,8 +299,16 @@ impl Sim {
             }
             let restart = change.is_none_or(|change| !change.restart.is_empty());
             self.watch.edited(name, restart);
-            let rests =
-                |i: &Instance| matches!(i.phase, Phase::Completed | Phase::Failed(_) | Phase::Backoff(_));
+            let rests = |i: &Instance| match &i.phase {
+                Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => true,
+                Phase::Waiting(ticket) => ticket.again,
+                Phase::Stopped
+                | Phase::Starting(_)
+                | Phase::Running(_)
+                | Phase::Draining(..)
+                | Phase::Stopping(..)
+                | Phase::Killing(_) => false,
+            };
             let resting = self.core.instances().filter(|(s, i)| restart && s.program == *name && rests(i));
             self.watch.judged.extend(resting.map(|(slot, _)| slot));
         }
@@ -296,7 +322,7 @@ impl Sim {
         let exit = self.dice.exit();
         let events = [
             Event::Launched { run, pid: 1 },
-            Event::Exited { run, exit },
+            Event::Exited { run, exit, words: None },
             Event::TreeEmpty { run },
             Event::TreeLeft { run, processes: 1 },
             Event::Work { run, work: Work::Idle },
@@ -329,6 +355,7 @@ impl Sim {
         })?;
         demand(self.ledger.overrides == self.core.overrides, Law::Handoff, || "overrides differ".to_owned())?;
         self.check_owned()?;
+        self.check_room()?;
         for (slot, _) in self.core.instances() {
             let (wanted, wished) = (self.wanted(&slot), self.core.wish_of(&slot).is_run());
             demand(wanted == wished, Law::Wishes, || format!("{slot:?}: wanted {wanted}, wish {wished}"))?;
@@ -349,5 +376,12 @@ impl Sim {
             })?;
         }
         Ok(())
+    }
+}
+
+fn room(old: &Plan, new: &Plan) -> Room {
+    match old.supervisor.start_concurrency == new.supervisor.start_concurrency {
+        true => Room::Same,
+        false => Room::Other,
     }
 }

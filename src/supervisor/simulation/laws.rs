@@ -1,6 +1,6 @@
 //! The laws, as checks of single actions against the world. What needs memory is in `memory`.
 
-use super::driver::{Cause, Sim};
+use super::driver::{Cause, Room, Sim};
 use super::world::{Process, Stage};
 use crate::model::{Moment, Orphans, RunId, Slot};
 use crate::supervisor::diff::compare;
@@ -37,6 +37,8 @@ pub(super) enum Law {
     FirstFailure,
     /// The restart limit and the pauses are kept.
     Limit,
+    /// At most so many launches are in flight, in the order in which they came, and nobody waits where there is room.
+    Flights,
     /// An order that the world cannot make sense of.
     Contract,
 }
@@ -135,9 +137,10 @@ impl Sim {
                 let quiet = matches!(action, Action::RecordPlan { .. });
                 demand(quiet, Law::Concerned, || format!("the same plan again led to {action:?}"))
             }
-            Cause::Plan(programs) => {
+            Cause::Plan(programs, room) => {
                 let touched = self.touched(action);
                 let concerned = touched.is_none_or(|slot| programs.contains(&slot.program));
+                let concerned = concerned || (*room == Room::Other && self.is_take_off(action));
                 demand(concerned, Law::Concerned, || format!("an edit of {programs:?} led to {action:?}"))
             }
             Cause::Past => Err(Law::Past.broken(format!("news of a past run led to {action:?}"))),
@@ -158,6 +161,7 @@ impl Sim {
         demand(known, Law::Handoff, || format!("{slot:?} launched before that was on disk"))?;
         let newest = self.core.spec(&slot.program) == Some(&launch.spec);
         demand(newest, Law::Converges, || format!("{slot:?} launched with an old spec"))?;
+        self.check_flights(launch)?;
         self.remember_launch(launch)
     }
 

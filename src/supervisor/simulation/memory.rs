@@ -50,6 +50,7 @@ pub(super) struct Watch {
     /// The slots that the request under way is about, and those of which a crash left open whether it was granted.
     pub(super) asked_for: Vec<Slot>,
     unsure: BTreeSet<Slot>,
+    pub(super) order: super::flights::Order,
     /// The records were lost: what went on then is not held against the core.
     pub(super) amnesia: bool,
 }
@@ -98,6 +99,7 @@ impl Watch {
     /// The request under way may or may not have been granted, and a signal that was sent just before may not be on
     /// disk: the next supervisor decides anew.
     pub(super) fn crashed(&mut self, kept: &BTreeMap<Slot, Instance>) {
+        self.order.crashed();
         self.unsure.extend(std::mem::take(&mut self.asked_for));
         let asked = |slot: &Slot| kept.get(slot).and_then(|i| i.run()).is_some_and(|run| run.asked);
         self.replacing.retain(|slot, how| *how != Replacing::Down || asked(slot));
@@ -134,6 +136,7 @@ impl Sim {
     /// The record of `slot` becomes `new`.
     pub(super) fn remember_record(&mut self, slot: &Slot, new: Option<&Instance>) {
         let old = self.ledger.instances.get(slot).and_then(|old| old.run()).cloned();
+        self.watch.order.record(slot, new);
         let next = new.and_then(|new| new.run()).map(|run| run.id);
         if let Some(run) = old.filter(|run| next != Some(run.id)) {
             self.remember_end(slot, &run);

@@ -7,6 +7,7 @@ pub(super) mod behaviour;
 mod crash;
 mod dice;
 mod driver;
+mod flights;
 mod laws;
 mod ledger;
 mod memory;

@@ -7,7 +7,7 @@ use crate::supervisor::mutant::{Mutant, activate};
 /// Each mutant is found within so many seeds.
 const WITHIN: u64 = 5000;
 
-const MUTANTS: [(Mutant, Law); 24] = [
+const MUTANTS: [(Mutant, Law); 27] = [
     (Mutant::SecondLaunch, Law::OneRun),
     (Mutant::ForgetTooEarly, Law::Owned),
     (Mutant::IgnoreTree, Law::TreeGone),
@@ -32,6 +32,9 @@ const MUTANTS: [(Mutant, Law); 24] = [
     (Mutant::RollOverFailure, Law::FirstFailure),
     (Mutant::NoLimit, Law::Limit),
     (Mutant::NoPause, Law::Limit),
+    (Mutant::EndlessFlights, Law::Flights),
+    (Mutant::JumpsTheQueue, Law::Flights),
+    (Mutant::NobodyCalled, Law::Flights),
 ];
 
 /// The first seed in which `mutant` is seen to break `law`.

@@ -4,7 +4,8 @@ use super::dice::{Dice, Kind, Swarm, weighted};
 use crate::model::{
     ApiSettings, Command, ExitMatch, Folders, FollowFile, GiveUp, Inherit, Instances, Limits, LogSink, Logs,
     Mode, Orphans, PerMille, Place, Plan, Program, ProgramName, RestartPolicy, RestartWhen, Signal,
-    StderrSink, StopBy, StopPolicy, StopScope, StopStep, SupervisorSettings, Template, WorkGate,
+    StartConcurrency, StderrSink, StopBy, StopPolicy, StopScope, StopStep, SupervisorSettings, Template,
+    WorkGate,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(in crate::supervisor) fn empty_plan() -> Plan {
             folders: Folders { runtime_dir: folder("run"), state_dir: folder("lib"), log_dir: folder("log") },
             pid_file: folder("pid"),
             follow_file: FollowFile { enabled: true, debounce: Duration::from_millis(200) },
+            start_concurrency: StartConcurrency::new(64).unwrap(),
             shutdown_timeout: Duration::from_secs(20),
             api: ApiSettings { mode: Mode(0o660), group: None },
         },
@@ -137,6 +139,10 @@ fn any_instances(dice: &mut Dice, swarm: &Swarm) -> Instances {
     }
 }
 
+fn any_concurrency(dice: &mut Dice) -> StartConcurrency {
+    StartConcurrency::new(dice.pick(Kind::Plan, &[1, 1, 2, 3, 5, 64])).unwrap()
+}
+
 fn any_command(dice: &mut Dice, text: &str) -> Command {
     let version = dice.below(Kind::Plan, 4);
     Command::Exec(vec![Template::new(text), Template::new(version.to_string())])
@@ -161,6 +167,7 @@ fn any_program(dice: &mut Dice, swarm: &Swarm, text: &str) -> Program {
 
 pub(super) fn any_plan(dice: &mut Dice, swarm: &Swarm) -> Arc<Plan> {
     let mut plan = empty_plan();
+    plan.supervisor.start_concurrency = any_concurrency(dice);
     plan.supervisor.shutdown_timeout = dice.millis(Kind::Plan, 500, 30_000);
     for text in NAMES {
         let favourite = swarm.favourite.is_some_and(|index| NAMES[index] == text);
@@ -188,11 +195,12 @@ pub(super) enum Edit {
     Autostart,
     Priority,
     Orphans,
+    Concurrency,
     Add,
     Remove,
 }
 
-const EDITS: [Edit; 9] = [
+const EDITS: [Edit; 10] = [
     Edit::Command,
     Edit::Policy,
     Edit::Stop,
@@ -200,6 +208,7 @@ const EDITS: [Edit; 9] = [
     Edit::Autostart,
     Edit::Priority,
     Edit::Orphans,
+    Edit::Concurrency,
     Edit::Add,
     Edit::Remove,
 ];
@@ -223,6 +232,10 @@ pub(super) fn edited(dice: &mut Dice, swarm: &Swarm, plan: &Plan) -> (Arc<Plan>,
 }
 
 fn edit(dice: &mut Dice, swarm: &Swarm, plan: &mut Plan, kind: Edit, text: &str) {
+    if kind == Edit::Concurrency {
+        plan.supervisor.start_concurrency = any_concurrency(dice);
+        return;
+    }
     if kind == Edit::Add {
         let spec = any_program(dice, swarm, text);
         plan.programs.entry(name(text)).or_insert_with(|| Arc::new(spec));
@@ -250,6 +263,6 @@ fn edit(dice: &mut Dice, swarm: &Swarm, plan: &mut Plan, kind: Edit, text: &str)
         Edit::Orphans => {
             spec.orphans = if spec.orphans == Orphans::Kill { Orphans::Keep } else { Orphans::Kill };
         }
-        Edit::Add | Edit::Remove => {}
+        Edit::Concurrency | Edit::Add | Edit::Remove => {}
     }
 }

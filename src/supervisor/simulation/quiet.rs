@@ -84,6 +84,7 @@ impl Sim {
             Phase::Stopped
             | Phase::Failed(Some(_))
             | Phase::Backoff(_)
+            | Phase::Waiting(_)
             | Phase::Starting(_)
             | Phase::Draining(..)
             | Phase::Stopping(..)

@@ -218,7 +218,7 @@ impl World {
         if let Some(after) = left_end {
             self.plan_at(now + after, run, Happening::LeftoversEnd);
         }
-        self.tell(now, run, Event::Exited { run, exit }, dice, swarm);
+        self.tell(now, run, Event::Exited { run, exit, words: None }, dice, swarm);
     }
 
     fn leftovers_end(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
