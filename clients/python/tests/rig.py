@@ -32,11 +32,10 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError("not within %g s: %s" % (LIMIT, what))
 
 
-class Program:
-    """A Python text that runs as an instance does: in a session of its own. Its output is read line by line."""
+class Running:
+    """A command that runs beside the test, in a session of its own. Its output is read line by line."""
 
-    def __init__(self, text: str, environment: Dict[str, str], **options: Any) -> None:
-        command = [sys.executable, "-u", "-c", "import sppm, sys, os, signal, time\n" + textwrap.dedent(text)]
+    def __init__(self, command: List[str], environment: Dict[str, str], **options: Any) -> None:
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options
         )
@@ -85,11 +84,19 @@ class Program:
                 pipe.close()
 
 
+class Program(Running):
+    """A Python text that runs as an instance does."""
+
+    def __init__(self, text: str, environment: Dict[str, str], **options: Any) -> None:
+        command = [sys.executable, "-u", "-c", "import sppm, sys, os, signal, time\n" + textwrap.dedent(text)]
+        super().__init__(command, environment, **options)
+
+
 class RigCase(unittest.TestCase):
     """A test with an instance's folder: lock file, FIFO, and, where asked for, the socket."""
 
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
+        folder = tempfile.TemporaryDirectory(prefix="sppm-", dir="/tmp")  # short: a socket's path has 107 bytes
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
         self.lock = os.path.join(self.folder, "lock")

@@ -242,9 +242,8 @@ class Configuration(ScriptCase):
         program = config["programs"]["foo"]  # type: ignore[index]
         self.assertEqual(program["directory"], odd.replace("$", "$$"))
         self.assertEqual(program["command"], [sys.executable, "-u", self.script, "--start"])
-        self.assertEqual(program["working_lock"], {"kind": "auto", "on_stop": "signal"})
         self.assertEqual(program["restart"], "on-failure")
-        self.assertNotIn("max_busy", program["working_lock"])
+        self.assertEqual(program["stop"], {"timeout": "3650d"}, "as long as the task in hand takes")
         folder = os.path.dirname(program["environment"]["SPPM_SCRIPT"])
         self.assertEqual(os.stat(folder).st_mode & 0o777, 0o700)
 
@@ -270,8 +269,6 @@ class Configuration(ScriptCase):
         self.works("--start")
         program = self.config()["programs"]["foo"]  # type: ignore[index]
         self.assertEqual(program["stop"], {"timeout": "7s"})
-        wanted = {"kind": "auto", "on_stop": "signal", "max_busy": "7s", "then": "kill"}
-        self.assertEqual(program["working_lock"], wanted)
 
     def test_names_become_names_of_programs(self) -> None:
         from sppm import _script

@@ -18,11 +18,8 @@ from . import _environment, _legacy
 
 MARK = "SPPM_SCRIPT"
 
-WORKING_LOCK: Dict[str, object] = {"kind": "auto", "on_stop": "signal"}
-"""A signal comes at once, so that the program takes no new task; KILL never comes before the end of the one in hand."""
-
 NO_LIMIT = "3650d"
-"""A task that only the program's own flag protects has all the time it needs; ``--shutdown`` does not wait."""
+"""So long it may take after TERM to finish the task in hand: as long as it needs. ``--shutdown`` does not wait."""
 
 KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
 """Variables that a supervisor does not hand on by itself, and that an interpreter may need."""
@@ -62,11 +59,10 @@ class Script:
 
     def _config(self, binary: str, foreground: bool) -> Dict[str, object]:
         limit = "%ds" % self.settings.timeout if self.settings.timeout else NO_LIMIT
-        lock = dict(WORKING_LOCK)
-        if lock and self.settings.timeout:
-            lock.update({"max_busy": limit, "then": "kill"})
         environment = {MARK: self.config, "SPPM_BIN": binary}
         environment.update({name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ})
+        # No `working_lock` here: this version of sppm has no such key yet. A stop is TERM at once, which the program
+        # remembers until the end of its task, and `stop.timeout` is what keeps KILL away from it meanwhile.
         program: Dict[str, object] = {
             "command": [_literal(word) for word in _command_line(self.path)],
             "directory": _literal(os.getcwd()),
@@ -75,8 +71,6 @@ class Script:
             "stop": {"timeout": limit},
             "logs": {"stdout": "inherit" if foreground else _literal(self.log)},
         }
-        if lock:
-            program["working_lock"] = lock
         supervisor = {
             "name": self.name,
             "log_dir": _literal(os.path.join(self.folder, "log")),

@@ -31,12 +31,11 @@ class Task(ContextDecorator):
 
 
 def task(what: Optional[str] = None) -> Task:
-    """Busy while inside: the supervisor neither stops nor restarts the program before the end of the task.
+    """Busy while inside: no stop and no restart cuts the task in half, if ``stop.timeout`` is long enough for it.
 
-    ``what`` is shown by ``sppm status``. A signal to end (TERM, INT, HUP) within a task is remembered: the task is
-    finished, and at its end the program leaves by ``SystemExit``, so that ``finally`` and ``atexit`` have their turn.
+    A signal to end (TERM, INT, HUP) within a task is remembered: the task is finished, and at its end the program leaves by ``SystemExit``, so that ``finally`` and ``atexit`` have their turn.
     The same signal between two tasks ends it at once. A program that calls ``signal_monitor`` or ``stop_wanted``
-    decides itself where it leaves.
+    decides itself where it leaves. A supervisor that sets ``SPPM_LOCK`` is told, and ``what`` is for its status.
 
     Threads may have tasks open at the same time. Signals are taken over by the first task of the main thread (Python
     lets no other do it). A program that works in several processes uses ``Channel.task``.
@@ -47,7 +46,8 @@ def task(what: Optional[str] = None) -> Task:
 def working_lock(is_active: bool) -> None:
     """Marks this program busy (True) or idle (False), until the next call.
 
-    The supervisor stops or restarts it only while it is idle. Never raises; without a supervisor it marks nothing.
+    A supervisor that sets ``SPPM_LOCK`` stops or restarts it only while it is idle. Never raises; without such a
+    supervisor it marks nothing, and the program is protected by its own ``signal_monitor``.
     """
     _busy.mark(bool(is_active))
 

@@ -15,8 +15,8 @@ RECYCLE_WAIT = 60.0
 class Worker:
     """Subclass it, override ``handle_request``, call ``main()``.
 
-    Each request is a task: none is cut in half, a stop comes between two. After ``SPPM_MAX_REQUESTS`` requests (from
-    ``recycle.max_requests``) the worker asks to be replaced and takes no more.
+    Each request is a task: none is cut in half, a stop comes between two. After ``max_requests`` (or
+    ``SPPM_MAX_REQUESTS``) requests the worker asks to be replaced and takes no more; where nobody hears that, it ends.
     """
 
     #: Sockets that were opened before this process, by name (``LISTEN_FDS``).
