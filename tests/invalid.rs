@@ -102,7 +102,7 @@ fn every_problem_is_shown_at_once() {
     }
     rig.sppm(&["start"]).expect_code(78);
     rig.sppm(&["run"]).expect_code(78);
-    assert!(rig.processes().is_empty());
+    wait_until("nothing is left", || rig.processes().is_empty());
 }
 
 /// Peak memory and processor time that one broken save may cost the supervisor.
@@ -241,7 +241,7 @@ fn a_runtime_folder_of_everybody_is_refused(who: Who) {
     rig.folder_named("r");
     rig.chmod("r", 0o777);
     rig.sppm(&["start"]).expect_code(1).expect_text("supervisor.runtime_dir").expect_text("everybody");
-    assert!(rig.processes().is_empty());
+    wait_until("nothing of it is left", || rig.processes().is_empty());
     rig.chmod("r", 0o755);
     rig.start();
     rig.shutdown();

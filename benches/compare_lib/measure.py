@@ -89,11 +89,13 @@ class Measuring:
 
     def memory(self, who):
         time.sleep(max(0, who.steady_at - time.monotonic()))
+        # The clients that were just answered are given the time to leave.
+        time.sleep(2)
         return pss_mb(who.own_processes())
 
     def wakeups(self, who):
         seconds = 3 if self.options.quick else 10
-        # The clients that were just answered are given the time to leave.
+        # The same, where there was no `memory` before.
         time.sleep(2)
         pids = who.own_processes()
         before = wakeups(pids)

@@ -110,7 +110,7 @@ down the time of its own start.
   is to the bare loop's restart.
 - **status**: the command with all programs, output into a pipe. s6 has one process per program for it.
 - **stop**: from the signal to the supervisor until the last program has gone.
-- **memory**: PSS of all processes of the supervisor. s6 and runit run here without a logger per program, sppm and supervisor
+- **memory**: PSS of all processes of the supervisor, two seconds after the last `status`. s6 and runit run here without a logger per program, sppm and supervisor
   log each program into a file of its own.
 - **wake-ups**: voluntary context switches of all threads of these processes.
 - **crash storm**: N programs that exit with 1 at once: CPU of the supervisor's processes and starts per second. The bare

@@ -78,11 +78,7 @@ impl Reader {
     fn run(mut self) {
         let mut lost: Option<Instant> = None;
         loop {
-            let heard = self.after;
-            let cut = self.read(lost.is_some());
-            if self.after != heard {
-                lost = None;
-            }
+            let cut = self.read(&mut lost);
             let patience = match cut {
                 Cut::Unheard => return,
                 Cut::Refused(failure) => {
@@ -100,13 +96,13 @@ impl Reader {
         }
     }
 
-    /// Reads one stream to its end.
-    fn read(&mut self, again: bool) -> Cut {
+    /// Reads one stream to its end. `lost`: since when there is none.
+    fn read(&mut self, lost: &mut Option<Instant>) -> Cut {
         let stream = match self.client.stream(&client::events(&self.names, Some(self.after)), SILENCE) {
             Ok(stream) => stream,
             Err(error) => return cut(error),
         };
-        if again && self.sender.send(News::Back).is_err() {
+        if lost.take().is_some() && self.sender.send(News::Back).is_err() {
             return Cut::Unheard;
         }
         for item in stream {

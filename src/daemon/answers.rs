@@ -49,6 +49,7 @@ impl Daemon {
                 tracing::info!("{text}, asked by {}", by.who);
                 self.tell_request(text, &by.who, &[]);
                 let targets = self.core.ask(clock::now(), &by, Request::Shutdown { force });
+                self.act();
                 reply.send(self.accepted(targets.unwrap_or_default(), &[]));
             }
             ApiRequest::Settle { names, wait } => {
@@ -87,7 +88,10 @@ impl Daemon {
         let text = describe(&request);
         tracing::info!("{text}, asked by {}", by.who);
         self.tell_request(&text, &by.who, &targets);
-        match self.core.ask(clock::now(), &by, request) {
+        let asked = self.core.ask(clock::now(), &by, request);
+        // Who hears that it is accepted must find it so after a crash, too.
+        self.act();
+        match asked {
             Ok(slots) => reply.send(self.accepted(slots, &targets)),
             Err(refused) => reply.refuse(self.refusal(&refused)),
         }
@@ -111,7 +115,9 @@ impl Daemon {
         let by = author(who);
         let target = Target::Program(program.clone());
         self.tell_request(&format!("scale {program} {to:?}"), &by.who, std::slice::from_ref(&target));
-        match self.core.ask(clock::now(), &by, Request::Scale { program, to }) {
+        let asked = self.core.ask(clock::now(), &by, Request::Scale { program, to });
+        self.act();
+        match asked {
             Ok(slots) => reply.send(self.accepted(slots, &[target])),
             Err(refused) => reply.refuse(self.refusal(&refused)),
         }
@@ -196,7 +202,7 @@ impl Daemon {
         }
     }
 
-    fn status(&self, names: &[String]) -> Answer {
+    fn status(&mut self, names: &[String]) -> Answer {
         let targets = match catalogue::resolve(&self.core, names) {
             Ok(targets) => targets,
             Err(Unknown(name)) => return Answer::Error(self.unknown(&name)),
@@ -210,7 +216,10 @@ impl Daemon {
             let spec = plan.and_then(|plan| plan.programs.get(&name));
             programs.push(status::program(&picture, spec.map(AsRef::as_ref), now, &wall));
         }
-        Answer::Status(Box::new(StatusDto { supervisor: self.supervisor_dto(&wall), programs }))
+        let supervisor = self.supervisor_dto(&wall);
+        // A large answer is a burst, too.
+        self.thrift.worked(now, programs.len());
+        Answer::Status(Box::new(StatusDto { supervisor, programs }))
     }
 
     fn supervisor_dto(&self, wall: &Wall) -> SupervisorDto {

@@ -149,7 +149,7 @@ impl Daemon {
     }
 
     /// What the core wants is done, until it wants nothing more.
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         loop {
             while let Some(action) = self.core.next_action() {
                 self.world.carry_out(action);

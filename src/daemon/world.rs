@@ -43,8 +43,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         // Records that come one after the other are one write; whatever else comes finds them on disk.
-        if !matches!(action, Action::Record { .. } | Action::Note(_)) {
-            self.records.flush();
+        if !matches!(action, Action::Record { .. } | Action::KeepOverride { .. } | Action::Note(_)) {
+            self.write_down();
         }
         match action {
             Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
@@ -84,10 +84,15 @@ impl World {
 
     /// Everything that was wanted together is done: it is written down, and the journal is told.
     pub(super) fn conclude(&mut self) {
-        self.records.flush();
+        self.write_down();
         if !self.entries.is_empty() {
             self.journal.add_all(std::mem::take(&mut self.entries));
         }
+    }
+
+    fn write_down(&mut self) {
+        self.records.flush();
+        self.wishes.flush();
     }
 
     /// Most programs leave nothing behind, and a cgroup says so at once: one read of a file that the kernel makes up.

@@ -225,9 +225,9 @@ impl Run {
     /// What is known of why main ended so.
     pub(super) fn cause_of(&self, exit: Exit) -> EndCause {
         match exit {
-            Exit::Signal { signal, .. } if self.sent == Some(signal) => EndCause::Signalled,
             Exit::Signal { signal: Signal::KILL, .. } if self.asked => EndCause::Killed,
             Exit::Code(_) | Exit::Signal { .. } | Exit::Unknown if self.asked => EndCause::Asked,
+            Exit::Signal { signal, .. } if self.sent == Some(signal) => EndCause::Signalled,
             Exit::Code(_) | Exit::Signal { .. } | Exit::Unknown => EndCause::Own,
         }
     }

@@ -12,19 +12,21 @@ use crate::control::wire::AcceptedDto;
 use std::path::PathBuf;
 
 pub(super) fn start(session: &Session<'_>, names: &[String], waiting: &Waiting) -> Outcome {
-    // One that is just ending may still take the question with it.
-    match session.client().and_then(|client| ask(session, &client, names, waiting)) {
+    match session.client().and_then(|client| Ok((ask(&client, names)?, client))) {
+        Ok((accepted, client)) => {
+            let what = subject(&accepted.targets);
+            let report = follow_through(session, &client, "start", accepted, waiting)?;
+            show(session, &report, "start", &sentence(&report, &what))
+        }
+        // Also one that was just ending, and took the question with it.
         Err(failure) if no_supervisor(&failure) => boot(session, session.config()?, names, waiting),
-        asked => asked,
+        Err(failure) => Err(failure),
     }
 }
 
 /// Asks the supervisor that runs.
-fn ask(session: &Session<'_>, client: &Client, names: &[String], waiting: &Waiting) -> Outcome {
-    let accepted = order(client, "/v1/start", &serde_json::json!({ "names": names }), true)?;
-    let what = subject(&accepted.targets);
-    let report = follow_through(session, client, "start", accepted, waiting)?;
-    show(session, &report, "start", &sentence(&report, &what))
+fn ask(client: &Client, names: &[String]) -> Result<AcceptedDto, Failure> {
+    order(client, "/v1/start", &serde_json::json!({ "names": names }), true)
 }
 
 /// Starts a supervisor, and with it what has `autostart`, and `names` besides.
@@ -38,7 +40,7 @@ fn boot(session: &Session<'_>, config: PathBuf, names: &[String], waiting: &Wait
     session.backend.start_background(&Options { config, background: true }).map_err(Failure::Error)?;
     let client = session.client()?;
     if !names.is_empty() {
-        order(&client, "/v1/start", &serde_json::json!({ "names": names }), true)?;
+        ask(&client, names)?;
     }
     let programs: Vec<String> = loaded.plan.programs.keys().map(ToString::to_string).collect();
     if programs.is_empty() {

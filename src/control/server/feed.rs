@@ -1,6 +1,5 @@
 //! From a bounded queue of items to a stream of server-sent events.
 
-use super::room::{Seat, Turn};
 use crate::control::lines::FeedReader;
 use crate::control::request::EventItem;
 use crate::control::wire::LogItem;
@@ -10,7 +9,6 @@ use futures_core::Stream;
 use serde::Serialize;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
@@ -37,17 +35,10 @@ impl Source for FeedReader {
     }
 }
 
-/// A feed as server-sent events, one JSON object each. Its seat follows until its end.
+/// A feed as server-sent events, one JSON object each.
 struct Items<S: Source> {
     source: S,
     render: fn(S::Item) -> Event,
-    seat: Arc<Seat>,
-}
-
-impl<S: Source> Drop for Items<S> {
-    fn drop(&mut self) {
-        self.seat.turn(Turn::Client);
-    }
 }
 
 impl<S: Source> Stream for Items<S> {
@@ -65,21 +56,21 @@ fn json(value: &impl Serialize) -> String {
 }
 
 /// The response that carries log lines.
-pub(super) fn lines(items: FeedReader, seat: Arc<Seat>) -> Response {
-    respond(items, |item| Event::default().data(json(&item)), seat)
+pub(super) fn lines(items: FeedReader) -> Response {
+    respond(items, |item| Event::default().data(json(&item)))
 }
 
 /// The response that carries events, numbered so that a reader can go on where it was cut off.
-pub(super) fn events(items: mpsc::Receiver<EventItem>, seat: Arc<Seat>) -> Response {
+pub(super) fn events(items: mpsc::Receiver<EventItem>) -> Response {
     let render = |item: EventItem| match item {
         EventItem::Entry(entry) => Event::default().id(entry.seq.to_string()).data(json(&entry)),
         EventItem::Missed(count) => {
             Event::default().event("missed").data(json(&serde_json::json!({ "missed": count })))
         }
     };
-    respond(items, render, seat)
+    respond(items, render)
 }
 
-fn respond<S: Source>(source: S, render: fn(S::Item) -> Event, seat: Arc<Seat>) -> Response {
-    Sse::new(Items { source, render, seat }).keep_alive(KeepAlive::default()).into_response()
+fn respond<S: Source>(source: S, render: fn(S::Item) -> Event) -> Response {
+    Sse::new(Items { source, render }).keep_alive(KeepAlive::default()).into_response()
 }

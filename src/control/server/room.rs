@@ -186,14 +186,15 @@ impl Seat {
         self.turn(Turn::Waiting);
     }
 
-    /// From now on it follows a stream. Of too many, one of another process has to leave: that has more than this one,
-    /// or takes nothing.
+    /// From now on it follows a stream. Of too many, one of somebody else has to leave: who has more than this one would, or
+    /// takes nothing. Where all have as much, who comes last is turned away: else they would cut each other for ever.
     pub(super) fn follow(&self) -> Result<(), NoSeat> {
         let mut table = self.room.table();
         if table.count(Turn::Following) >= self.room.0.shares.following {
             let weight = |other: &Occupant| usize::from(other.turn == Turn::Following);
             let others = |number: &u64| table.seats.get(number).is_some_and(|other| other.who != self.who);
             let found = table.greediest(Some((self.who, 1)), weight).filter(others);
+            let found = found.filter(|number| table.has_more(*number, self.who, weight));
             let stalled = |(number, other): (&u64, &Occupant)| {
                 (other.turn == Turn::Following && other.stalled && others(number)).then_some(*number)
             };
@@ -273,6 +274,16 @@ impl Table {
         if let Some(one) = self.seats.remove(&number) {
             one.leave.notify_one();
         }
+    }
+
+    /// Whether whoever sits there has more than the newcomer would have: as a user, or of the same user as a process.
+    fn has_more(&self, number: u64, newcomer: Who, weight: impl Fn(&Occupant) -> usize) -> bool {
+        let Some(who) = self.seats.get(&number).map(|one| one.who) else { return false };
+        let share = |of: Who| {
+            let same = |one: &&Occupant| one.who.uid == of.uid && (who.uid != newcomer.uid || one.who.is(of));
+            self.seats.values().filter(same).map(&weight).sum::<usize>()
+        };
+        share(who) > share(newcomer) + 1
     }
 
     /// Of the user, and then of the process, whose seats weigh the most, the newcomer's counted: the seat to give. None:

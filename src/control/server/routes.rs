@@ -275,7 +275,7 @@ async fn logs(
         return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
     }
     match shared.call(peer, ApiRequest::Logs { names: found.names, lines, follow }).await {
-        Ok(Sent::Feed(items)) => feed::lines(items, seat),
+        Ok(Sent::Feed(items)) => feed::lines(items),
         Ok(Sent::Events(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
@@ -304,7 +304,7 @@ async fn events(
         return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
     }
     match shared.call(peer, ApiRequest::Events { names: found.names, after }).await {
-        Ok(Sent::Events(items)) => feed::events(items, seat),
+        Ok(Sent::Events(items)) => feed::events(items),
         Ok(Sent::Feed(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,

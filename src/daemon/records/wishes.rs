@@ -18,6 +18,8 @@ use std::thread::JoinHandle;
 pub(in crate::daemon) struct Wishes {
     path: PathBuf,
     wishes: BTreeMap<ProgramName, Override>,
+    /// They differ from what the writer was given last.
+    unwritten: bool,
     writer: Option<Writer>,
 }
 
@@ -36,7 +38,7 @@ struct File {
 impl Wishes {
     /// Holds nothing, and will write into this file.
     pub(in crate::daemon) fn none(path: PathBuf) -> Self {
-        Self { path, wishes: BTreeMap::new(), writer: None }
+        Self { path, wishes: BTreeMap::new(), unwritten: false, writer: None }
     }
 
     /// Reads the file; one that is missing holds nothing, a damaged one is set aside and reported.
@@ -56,14 +58,14 @@ impl Wishes {
                 BTreeMap::new()
             }
         };
-        Ok(Self { path, wishes, writer: None })
+        Ok(Self { path, wishes, unwritten: false, writer: None })
     }
 
     pub(in crate::daemon) fn all(&self) -> Vec<(ProgramName, Override)> {
         self.wishes.iter().map(|(name, wish)| (name.clone(), wish.clone())).collect()
     }
 
-    /// Keeps the lasting part of a wish. Returns at once.
+    /// Keeps the lasting part of a wish, from the next [`Wishes::flush`] on.
     pub(in crate::daemon) fn keep(&mut self, program: &ProgramName, wish: Option<&Override>) {
         let lasting = wish.map(lasting).filter(|wish| !wish.is_empty());
         if self.wishes.get(program) == lasting.as_ref() {
@@ -73,7 +75,14 @@ impl Wishes {
             Some(wish) => self.wishes.insert(program.clone(), wish),
             None => self.wishes.remove(program),
         };
-        self.write();
+        self.unwritten = true;
+    }
+
+    /// Hands what was kept to the thread that writes it. Returns at once: until the file is written the ledger has it.
+    pub(in crate::daemon) fn flush(&mut self) {
+        if std::mem::take(&mut self.unwritten) {
+            self.write();
+        }
     }
 
     /// The ledger's wishes: our predecessor may have died before they were in the file.
@@ -88,6 +97,7 @@ impl Wishes {
 
     /// Waits until everything is in the file.
     pub(in crate::daemon) fn finish(&mut self) {
+        self.flush();
         if let Some(Writer { contents, thread }) = self.writer.take() {
             drop(contents);
             let _panicked = thread.join();

@@ -80,7 +80,9 @@ fn followers_stay_unless_they_take_nothing_or_are_of_somebody_with_more() {
     assert_eq!((user.follow(), gone(&first) ^ gone(&other)), (Ok(()), true));
     assert_eq!(enter(&room, 8, 1).follow(), Err(NoSeat));
     assert!(!user.stalls());
-    assert_eq!((enter(&room, 8, 2).follow(), gone(&user)), (Ok(()), true));
+    let honest = enter(&room, 8, 2);
+    assert_eq!((honest.follow(), gone(&user)), (Ok(()), true));
+    assert_eq!((enter(&room, 8, 3).follow(), gone(&honest)), (Err(NoSeat), false), "as much is not more");
 }
 
 #[test]
