@@ -54,7 +54,7 @@ impl<'a> Watch<'a> {
                     answered = Instant::now();
                     self.show(&picture);
                 }
-                Err(error) if is_away(&error) && answered.elapsed() < TAKE_OVER => std::thread::sleep(RETRY),
+                Err(error) if is_away(&error) && answered.elapsed() < TAKE_OVER => pause(),
                 Err(error) => return Err(error.into()),
             }
             self.check_time()?;
@@ -72,7 +72,7 @@ impl<'a> Watch<'a> {
                     self.show(&picture);
                     if resting {
                         // All programs are at rest; only the supervisor's own end is missing.
-                        std::thread::sleep(RETRY);
+                        pause();
                     }
                 }
                 Err(ClientError::NoServer(socket)) if socket.symlink_metadata().is_err() => break,
@@ -80,7 +80,7 @@ impl<'a> Watch<'a> {
                     if away.get_or_insert_with(Instant::now).elapsed() > TAKE_OVER {
                         break;
                     }
-                    std::thread::sleep(RETRY);
+                    pause();
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -114,6 +114,11 @@ impl<'a> Watch<'a> {
         let moving = picture.instances.iter().filter(|one| one.state == SettledWord::Moving);
         self.progress.show(moving.map(|one| (one.id.as_str(), one.phase.as_str())));
     }
+}
+
+/// Before a lost supervisor is asked again.
+pub(super) fn pause() {
+    std::thread::sleep(RETRY);
 }
 
 /// Whether the supervisor may be back in a moment.

@@ -25,7 +25,7 @@ use super::backend::Options;
 use super::failure::Failure;
 use super::render;
 use super::session::{PATIENCE, Session};
-use super::wait::{RETRY, Watch};
+use super::wait::{Watch, pause};
 use crate::control::client::{Client, ClientError, Target};
 use crate::control::wire::{AcceptedDto, ErrorKind, SettleDto};
 use serde::Serialize;
@@ -98,7 +98,7 @@ fn order(
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         match client.post(&Target::path(path), body, PATIENCE) {
-            Err(ClientError::Lost(_)) if twice && Instant::now() < until => std::thread::sleep(RETRY),
+            Err(ClientError::Lost(_)) if twice && Instant::now() < until => pause(),
             answer => return Ok(answer?),
         }
     }
