@@ -3,7 +3,7 @@
 //! In: a path and how many lines. Out: bytes as they stand, a block at a time. Safe beside a running pump: a rotation
 //! between two opens is seen by the file's identity. Never add here: decoding, or a file whole in memory.
 
-use super::logfile::FileId;
+use super::logfile::{FileId, id_at};
 use super::rotate::numbered;
 use memchr::memrchr_iter;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -11,9 +11,12 @@ use rustix::io::Errno;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const BLOCK: usize = 64 * 1024;
+
+/// How often a file is looked for that a rotation moved meanwhile.
+const TRIES: usize = 20;
 
 /// What a log ends with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,28 +103,15 @@ struct Piece {
 /// As [`last_lines`].
 pub(super) fn stretch(path: &Path, end: &End, count: usize, max_bytes: u64) -> io::Result<Stretch> {
     let mut search = Search { pieces: Vec::new(), newlines: 0, left: max_bytes, count };
-    let mut previous = None;
-    for number in 0.. {
-        let name = if number == 0 { path.to_owned() } else { numbered(path, number) };
-        let (file, id, size) = match open(&name) {
-            Ok(opened) => opened,
-            Err(Errno::NOENT) if number == 0 => continue,
-            Err(_) if number > 0 => break,
-            Err(errno) => return Err(errno.into()),
-        };
-        // Until the file is found in which the log ended, all is later.
-        let to = match (previous, id == end.id) {
-            (None, false) => continue,
-            // One that was emptied meanwhile holds nothing from before.
-            (None, true) if size < end.size => break,
-            (None, true) => end.size,
-            (Some(previous), _) if previous == id => continue,
-            (Some(_), _) => size,
-        };
-        previous = Some(id);
+    // One that was emptied meanwhile holds nothing from before.
+    let mut next = ending(path, end.id)?.filter(|found| found.size >= end.size);
+    let mut to = end.size;
+    while let Some(Found { file, id, number, .. }) = next {
         if !search.back_through(file, to)? {
             break;
         }
+        next = older(path, id, number);
+        to = next.as_ref().map_or(0, |found| found.size);
     }
     search.pieces.reverse();
     Ok(Stretch(search.pieces))
@@ -149,19 +139,81 @@ impl Stretch {
     }
 }
 
-/// A file, what it is, and how long.
-fn open(path: &Path) -> Result<(OwnedFd, FileId, u64), Errno> {
+/// A log's file, held open, so that its inode number is nobody else's.
+struct Found {
+    file: OwnedFd,
+    id: FileId,
+    size: u64,
+    /// What it was called when it was opened.
+    number: u32,
+}
+
+/// The file in which a log ended, wherever rotations have moved it; `None` where it is gone.
+fn ending(path: &Path, id: FileId) -> io::Result<Option<Found>> {
+    for _ in 0..TRIES {
+        let Some(number) = place(path, id, 0) else { continue };
+        match open(path, number) {
+            Ok(found) if found.id == id => return Ok(Some(found)),
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// The file before the one with `id`, which is held open and was called `number` a while ago.
+///
+/// A rotation moves the oldest file first. So while the one at hand keeps its name, the one before it has the next
+/// number, or the next but one where a rotation stands between the two: nothing else can get there.
+fn older(path: &Path, id: FileId, number: u32) -> Option<Found> {
+    let mut from = number;
+    for _ in 0..TRIES {
+        // Later from the beginning: a rotation that failed takes its last step back.
+        let place = place(path, id, std::mem::take(&mut from));
+        let Some(number) = place else { continue };
+        let found = match open(path, number + 1) {
+            Err(Errno::NOENT) => open(path, number + 2),
+            answer => answer,
+        };
+        if id_at(&name(path, number)) == Some(id) {
+            return found.ok();
+        }
+    }
+    None
+}
+
+/// The number of a log's file, looked for from a number upwards, as rotations move it: it cannot slip past.
+fn place(path: &Path, id: FileId, from: u32) -> Option<u32> {
+    let mut missing = 0;
+    for number in from.. {
+        match id_at(&name(path, number)) {
+            Some(found) if found == id => return Some(number),
+            Some(_) => missing = 0,
+            // A single one is missing in the midst of a rotation.
+            None if missing == 0 => missing = 1,
+            None => return None,
+        }
+    }
+    None
+}
+
+fn name(path: &Path, number: u32) -> PathBuf {
+    if number == 0 { path.to_owned() } else { numbered(path, number) }
+}
+
+fn open(path: &Path, number: u32) -> Result<Found, Errno> {
+    let path = name(path, number);
     // Looked at first: opening a FIFO would make us its reader for a moment, and a device may do anything.
-    if FileType::from_raw_mode(rustix::fs::lstat(path)?.st_mode) != FileType::RegularFile {
+    if FileType::from_raw_mode(rustix::fs::lstat(&path)?.st_mode) != FileType::RegularFile {
         return Err(Errno::INVAL);
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let file = rustix::fs::open(&path, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok((file, FileId::of(&stat), u64::try_from(stat.st_size).unwrap_or(0))),
-        _ => Err(Errno::INVAL),
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Errno::INVAL);
     }
+    Ok(Found { file, id: FileId::of(&stat), size: u64::try_from(stat.st_size).unwrap_or(0), number })
 }
 
 /// What was looked through so far, the last of the log first.
@@ -215,7 +267,9 @@ fn read_at(file: &OwnedFd, block: &mut [u8], from: u64) -> io::Result<usize> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::rotate::shift;
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     const MUCH: u64 = 16 << 20;
 
@@ -252,5 +306,34 @@ mod tests {
         assert!(last_lines(&log, 20_000, 1000).unwrap().lines.len() < 100, "bounded by bytes");
         assert_eq!(last_lines(&folder.path().join("none"), 5, MUCH).unwrap(), Tail::default());
         assert!(last_lines(folder.path(), 5, MUCH).is_err(), "a folder is no log");
+    }
+
+    #[test]
+    fn rotations_beside_it_lose_and_double_nothing() {
+        const KEPT: u32 = 60;
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x.log");
+        let written = AtomicU32::new(0);
+        // A line in each file, and none is ever removed.
+        let rotate = || {
+            let number = written.load(Ordering::SeqCst);
+            if number > 0 {
+                shift(&log, 1000).unwrap();
+            }
+            std::fs::write(&log, format!("{number}\n")).unwrap();
+            written.store(number + 1, Ordering::SeqCst);
+        };
+        (0..KEPT).for_each(|_| rotate());
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (0..300).for_each(|_| rotate()));
+            while !writer.is_finished() {
+                let least = written.load(Ordering::SeqCst);
+                let tail = last_lines(&log, KEPT as usize - 10, MUCH).unwrap();
+                let seen: Vec<u32> = texts(&tail).iter().map(|text| text.parse().unwrap()).collect();
+                let next = seen.last().unwrap() + 1;
+                assert!(next >= least, "{next} is from before {least}");
+                assert_eq!(seen, (next - (KEPT - 10)..next).collect::<Vec<_>>());
+            }
+        });
     }
 }

@@ -1,9 +1,10 @@
 //! Clients as they should not be.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -65,79 +66,104 @@ pub(super) fn kinds() -> Vec<(&'static str, Vec<u8>, &'static [u8])> {
     ]
 }
 
-/// A thread that goes on until it is stopped; answers how often it did what it does.
+/// A thread that goes on until it is stopped.
 pub(super) struct Attack {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<u64>,
+    thread: JoinHandle<Outcome>,
+}
+
+/// What an attacker got.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Connections that were made.
+    pub(super) made: u64,
+    /// Those of them that were held and were cut.
+    pub(super) cut: u64,
+    /// How often a look at one that was held found that it had been served.
+    pub(super) served: u64,
+    /// The most bytes that were taken on one of them; only of requests without an end.
+    pub(super) taken: u64,
 }
 
 impl Attack {
-    fn start(work: impl Fn(&AtomicBool) -> u64 + Send + 'static) -> Self {
+    fn start(work: impl Fn(&AtomicBool) -> Outcome + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         Self { stop, thread: std::thread::spawn(move || work(&told)) }
     }
 
-    pub(super) fn end(self) -> u64 {
+    pub(super) fn end(self) -> Outcome {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.join().unwrap()
     }
 
-    /// So many connections, made again where they are cut; counts the cuts.
+    /// So many connections, made again where they are cut.
     pub(super) fn hold(socket: &Path, count: usize, hello: Vec<u8>, drip: &'static [u8]) -> Self {
         let socket = socket.to_owned();
         Self::start(move |stop| {
-            let (mut held, mut cuts) = (Vec::new(), 0);
+            let (mut held, mut outcome) = (Vec::new(), Outcome::default());
             while !stop.load(Ordering::SeqCst) {
                 while held.len() < count && !stop.load(Ordering::SeqCst) {
                     let Some(stream) = say(&socket, &hello) else { break };
                     held.push(stream);
+                    outcome.made += 1;
                 }
                 std::thread::sleep(PACE);
+                outcome.served += held.iter().filter(|stream| is_served(stream)).count() as u64;
                 let before = held.len();
                 held.retain(|stream| {
                     (&*stream).write(drip).map_or_else(is_full, |_| true) && !is_cut(stream)
                 });
-                cuts += (before - held.len()) as u64;
+                outcome.cut += (before - held.len()) as u64;
             }
-            cuts
+            outcome
         })
     }
 
-    /// Requests without an end, one after the other: a gigabyte of `piece` behind `head`; answers the most that was taken.
+    /// Requests without an end, one after the other: a gigabyte of `piece` behind `head`.
     pub(super) fn endless(socket: &Path, head: Vec<u8>, piece: Vec<u8>) -> Self {
         let socket = socket.to_owned();
         Self::start(move |stop| {
-            let mut most = 0;
+            let mut outcome = Outcome::default();
             while !stop.load(Ordering::SeqCst) {
-                let Ok(mut stream) = UnixStream::connect(&socket) else { continue };
-                stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
-                let mut sent = 0;
-                while sent < 1 << 30
-                    && (sent > 0 || stream.write_all(&head).is_ok())
-                    && stream.write_all(&piece).is_ok()
-                {
-                    sent += piece.len() as u64;
+                if let Ok(stream) = UnixStream::connect(&socket) {
+                    outcome.made += 1;
+                    outcome.taken = outcome.taken.max(pour(stream, &head, &piece) as u64);
                 }
-                most = most.max(sent);
                 std::thread::sleep(PACE);
             }
-            most
+            outcome
         })
     }
 
-    /// Processes with connections of all kinds that are killed in the middle; counts them.
+    /// Processes with connections of all kinds that are killed in the middle.
     pub(super) fn killed(socket: &Path) -> Self {
         let socket = socket.to_owned();
         Self::start(move |stop| {
-            let mut killed = 0;
+            let mut outcome = Outcome::default();
             while !stop.load(Ordering::SeqCst) {
                 kill_a_client(&socket);
-                killed += 1;
+                outcome.made += 1;
+                std::thread::sleep(PACE);
             }
-            killed
+            outcome
         })
     }
+}
+
+/// Says `head` and a gigabyte of `piece`; how much of the latter was taken, to the byte.
+fn pour(mut stream: UnixStream, head: &[u8], piece: &[u8]) -> usize {
+    stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut sent = 0;
+    if stream.write_all(head).is_ok() {
+        while sent < 1 << 30 {
+            match stream.write(&piece[sent % piece.len()..]) {
+                Ok(count) if count > 0 => sent += count,
+                _ => break,
+            }
+        }
+    }
+    sent
 }
 
 /// A connection on which `hello` was said, as far as there was room for it.
@@ -157,6 +183,13 @@ fn is_cut(stream: &UnixStream) -> bool {
     poll(&mut one, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
+/// Whether an answer has come that is no refusal; it stays where it is.
+fn is_served(stream: &UnixStream) -> bool {
+    let mut first = [0; 12];
+    let count = recv(stream.as_raw_fd(), &mut first, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+    count.is_ok() && first == *b"HTTP/1.1 200"
+}
+
 fn kill_a_client(socket: &Path) {
     let mut client = Command::new(std::env::current_exe().unwrap());
     client.args(["--exact", "attackers::a_client_that_is_killed", "--ignored", "--nocapture"]);
@@ -174,6 +207,7 @@ fn kill_a_client(socket: &Path) {
 fn a_client_that_is_killed() {
     let socket = PathBuf::from(std::env::var_os(SOCKET).unwrap());
     let held: Vec<_> = kinds().into_iter().filter_map(|(_, hello, _)| say(&socket, &hello)).collect();
+    assert!(!held.is_empty(), "nothing can be reached");
     println!("connected");
     // Without the one who kills it, it ends by itself.
     let _end = std::io::stdin().lines().count();

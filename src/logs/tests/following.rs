@@ -77,37 +77,49 @@ fn each_line_once_over_rotations_a_restart_and_another_path() {
 
 #[test]
 fn joining_a_busy_log_loses_and_repeats_nothing() {
+    /// So many lines of history are asked for, and so many are written while somebody joins: fewer, so that some of
+    /// the history must be from before. All that are written then fit into a queue.
+    const HISTORY: u32 = 4000;
+    const MEANWHILE: u32 = 2000;
     let world = World::new();
     let log = world.path("x.log");
-    let mut pipe = world.attach(1, "x", sizes(&log, 50_000, 100));
-    let stop = Arc::new(AtomicBool::new(false));
-    let writer = std::thread::spawn({
-        let stop = Arc::clone(&stop);
-        move || {
-            let mut n = 0;
-            while !stop.load(Ordering::Relaxed) {
+    let mut pipe = world.attach(1, "x", sizes(&log, 5000, 100));
+    for line in numbers(0, HISTORY) {
+        writeln!(pipe, "{line}").unwrap();
+    }
+    world.drain(1);
+    let (more, wanted) = channel();
+    let writer = std::thread::spawn(move || {
+        for (from, to) in wanted {
+            for n in from..to {
                 writeln!(pipe, "line {n}").unwrap();
-                n += 1;
             }
-            writeln!(pipe, "last").unwrap();
-            n
         }
+        writeln!(pipe, "last").unwrap();
     });
-    let receivers: Vec<_> = (0..10)
-        .map(|_| {
-            let (sink, items) = receiver();
-            world.logger.follow(vec![source("x", &log)], 100, sink, true);
-            std::thread::sleep(Duration::from_millis(5));
-            items
-        })
-        .collect();
-    stop.store(true, Ordering::Relaxed);
-    let total = writer.join().unwrap();
-    for items in receivers {
+    let mut total = HISTORY;
+    let mut followers = Vec::new();
+    for _ in 0..10 {
+        let before = total;
+        total += MEANWHILE;
+        let (sink, items) = receiver();
+        more.send((before, total)).unwrap();
+        world.logger.follow(vec![source("x", &log)], HISTORY as usize, sink, true);
+        let seen = texts(&items, &format!("line {}", total - 1));
+        let first = seen[0][5..].parse().unwrap();
+        assert!(
+            (before - HISTORY..=total - HISTORY).contains(&first),
+            "{first} came first, after {before} lines"
+        );
+        assert_eq!(seen, numbers(first, total));
+        followers.push((items, total));
+    }
+    drop(more);
+    writer.join().unwrap();
+    for (items, next) in followers {
         let mut seen = texts(&items, "last");
         seen.pop();
-        let first = seen.first().map_or(total, |text| text[5..].parse().unwrap());
-        assert_eq!(seen, numbers(first, total));
+        assert_eq!(seen, numbers(next, total));
     }
 }
 
