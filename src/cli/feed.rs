@@ -5,7 +5,7 @@
 
 use super::failure::Failure;
 use super::session::PATIENCE;
-use super::wait::{RETRY, TAKE_OVER, is_away};
+use super::wait::{TAKE_OVER, is_away, pause};
 use crate::control::client::{self, Client, ClientError};
 use crate::journal::Entry;
 use serde::Deserialize;
@@ -92,7 +92,7 @@ impl Reader {
                 let _unheard = self.sender.send(News::Ended(None));
                 return;
             }
-            std::thread::sleep(RETRY);
+            pause();
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) const TAKE_OVER: Duration = Duration::from_secs(10);
 /// What an answer may come later than it was asked for.
 const SLACK: Duration = Duration::from_secs(20);
 /// The pause before a lost supervisor is asked again.
-pub(super) const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Watches an operation until what it is about has come to rest.
 pub(super) struct Watch<'a> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// What the world is to do. Carried out in the order in which they come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Keep this on disk before the next action is begun; `None` = the slot is gone.
+    /// Keep this on disk before the next action that is no record and no note is begun; `None` = the slot is gone.
     Record {
         /// Whose.
         slot: Slot,

@@ -6,6 +6,7 @@ use crate::cli::failure::Failure;
 use crate::cli::render;
 use crate::cli::session::{PATIENCE, Session};
 use crate::cli::terminal::Terminal;
+use crate::cli::wait::{TAKE_OVER, pause};
 use crate::control::client::{self, Client, ClientError};
 use crate::control::wire::{ErrorKind, LogItem};
 use anstyle::{AnsiColor, Style};
@@ -13,10 +14,6 @@ use std::time::{Duration, Instant};
 
 /// The server's keep-alive comes each 15 s: a stream that is silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
-/// A supervisor that crashed is back after a second; after so long it is not coming.
-const TAKE_OVER: Duration = Duration::from_secs(10);
-/// The pause before a lost supervisor is asked again.
-const RETRY: Duration = Duration::from_millis(100);
 /// History is written in pieces of this size.
 const PIECE: usize = 64 * 1024;
 
@@ -34,7 +31,7 @@ pub(super) fn logs(session: &Session<'_>, args: &Logs) -> Outcome {
                     return Ok(DONE);
                 }
                 lines = Some(0);
-                std::thread::sleep(RETRY);
+                pause();
             }
             Err(failure) => return Err(failure),
             Ok(()) => {
