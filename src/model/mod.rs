@@ -8,6 +8,7 @@ mod name;
 mod plan;
 mod program;
 mod run;
+mod saying;
 mod signal;
 mod template;
 
@@ -24,5 +25,6 @@ pub use program::{
     StopScope, StopStep, WorkGate,
 };
 pub use run::{LaunchFailure, LaunchStage, RunId};
+pub use saying::Saying;
 pub use signal::Signal;
 pub use template::Template;
