@@ -3,6 +3,7 @@
 //! Never add here: serde, clocks, I/O, hash maps (their order is random), or any use of another module.
 
 mod exit;
+mod gate;
 mod moment;
 mod name;
 mod plan;
@@ -13,6 +14,9 @@ mod signal;
 mod template;
 
 pub use exit::{Exit, ExitMatch};
+pub use gate::{
+    Hook, HookKind, Hooks, LockKind, LockPath, OnStop, PastMaxBusy, Readiness, ReadyBy, WorkGate,
+};
 pub use moment::Moment;
 pub use name::{InstanceLabel, InvalidName, ProgramName, Slot};
 pub use plan::{
@@ -22,7 +26,7 @@ pub use plan::{
 pub use program::{
     Account, ByteSize, Command, GiveUp, Inherit, Instances, Limits, LogSink, LogStream, Logs, Mode, Orphans,
     PerMille, Program, RestartPolicy, RestartWhen, Rlimit, RlimitKind, StderrSink, StopBy, StopPolicy,
-    StopScope, StopStep, WorkGate,
+    StopScope, StopStep,
 };
 pub use run::{LaunchFailure, LaunchStage, RunId};
 pub use saying::Saying;

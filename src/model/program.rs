@@ -1,6 +1,6 @@
 //! A program's spec, key by key.
 
-use super::{Exit, ExitMatch, Place, ProgramName, Signal, Template};
+use super::{Exit, ExitMatch, Hooks, Place, ProgramName, Readiness, Signal, Template, WorkGate};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -50,8 +50,14 @@ pub struct Program {
     pub logs: Logs,
     /// Resource limits.
     pub limits: Limits,
-    /// How it tells that it must not be stopped now; `None` = it has no way to tell.
-    pub work: Option<WorkGate>,
+    /// How it tells that it must not be stopped now.
+    pub work: WorkGate,
+    /// When it can do its job.
+    pub ready: Readiness,
+    /// No beat for so long = stuck.
+    pub watchdog: Option<Duration>,
+    /// Commands at the turns of its life.
+    pub hooks: Hooks,
 }
 
 /// What is executed.
@@ -340,11 +346,4 @@ pub struct Limits {
     pub nice: Option<i32>,
     /// -1000 to 1000.
     pub oom_score_adj: Option<i32>,
-}
-
-/// A program that publishes whether it is in the middle of a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkGate {
-    /// How long a stop waits for the task's end before it goes ahead; `None` = for ever.
-    pub max_busy: Option<Duration>,
 }

@@ -3,7 +3,7 @@
 //! [`compare`] takes both specs apart without `..`, so that a new field does not compile until somebody has said
 //! which class it is in.
 
-use crate::model::{Limits, Logs, Plan, Program, ProgramName, StderrSink};
+use crate::model::{Limits, Logs, Plan, Program, ProgramName, StderrSink, WorkGate};
 
 /// What takes effect how, by the keys' names in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -121,6 +121,9 @@ pub fn compare(old: &Program, new: &Program) -> Change {
         logs,
         limits,
         work,
+        ready,
+        watchdog,
+        hooks,
     } = old;
     let mut change = Change { scale: *instances != new.instances, ..Change::default() };
     let mut restarting = |differs: bool, key: &'static str| {
@@ -136,7 +139,9 @@ pub fn compare(old: &Program, new: &Program) -> Change {
     restarting(*environment != new.environment, "environment");
     restarting(*inherit_environment != new.inherit_environment, "inherit_environment");
     restarting(*stdin != new.stdin, "stdin");
-    restarting(*work != new.work, "working_lock");
+    let WorkGate { path, kind, on_stop, idle_for, max_busy, then } = work;
+    restarting(*path != new.work.path, "working_lock.path");
+    restarting(*kind != new.work.kind, "working_lock.kind");
     let Limits { rlimits, nice, oom_score_adj } = limits;
     restarting(*rlimits != new.limits.rlimits, "limits");
     restarting(*nice != new.limits.nice, "limits.nice");
@@ -163,6 +168,14 @@ pub fn compare(old: &Program, new: &Program) -> Change {
     live(*stderr != new.logs.stderr && !pipes_differ, "logs.stderr");
     live(*max_size != new.logs.max_size, "logs.max_size");
     live(*max_files != new.logs.max_files, "logs.max_files");
+    live(*on_stop != new.work.on_stop, "working_lock.on_stop");
+    live(*idle_for != new.work.idle_for, "working_lock.idle_for");
+    live(*max_busy != new.work.max_busy, "working_lock.max_busy");
+    live(*then != new.work.then, "working_lock.then");
+    // These two count from the next start on.
+    live(*ready != new.ready, "ready");
+    live(*watchdog != new.watchdog, "watchdog");
+    live(*hooks != new.hooks, "hooks");
     change
 }
 
@@ -172,8 +185,8 @@ mod tests {
     use super::super::simulation::plans::{empty_plan, plan_of, program};
     use super::*;
     use crate::model::{
-        Account, ByteSize, Command, Inherit, Instances, LogSink, Mode, Orphans, Place, Rlimit, RlimitKind,
-        Signal, StopBy, StopStep, Template, WorkGate,
+        Account, ByteSize, Command, Hook, Inherit, Instances, LockKind, LockPath, LogSink, Mode, OnStop,
+        Orphans, PastMaxBusy, Place, ReadyBy, Rlimit, RlimitKind, Signal, StopBy, StopStep, Template,
     };
     use std::sync::Arc;
     use std::time::Duration;
@@ -190,15 +203,15 @@ mod tests {
         ("environment", |p| drop(p.environment.insert("A".to_owned(), None))),
         ("inherit_environment", |p| p.inherit_environment = Inherit::Basics),
         ("stdin", |p| p.stdin = Some(Template::new("/x/in"))),
-        ("working_lock", |p| p.work = Some(WorkGate { max_busy: None })),
+        ("working_lock.path", |p| p.work.path = LockPath::At(Template::new("/x/lock"))),
         ("limits", |p| p.limits.rlimits.push(Rlimit { kind: RlimitKind::Core, value: Some(0) })),
         ("limits.nice", |p| p.limits.nice = Some(5)),
         ("logs.stderr", |p| p.logs.stderr = StderrSink::Apart(LogSink::Discard)),
-        ("working_lock", |p| p.work = Some(WorkGate { max_busy: Some(Duration::from_secs(1)) })),
+        ("working_lock.kind", |p| p.work.kind = LockKind::Flock),
     ];
 
     /// Every key that leaves the process alone.
-    const LIVE: [(&str, Edit); 12] = [
+    const LIVE: [(&str, Edit); 19] = [
         ("description", |p| p.description = Some("a web".to_owned())),
         ("tags", |p| p.tags.push("front".to_owned())),
         ("autostart", |p| p.autostart = false),
@@ -213,6 +226,15 @@ mod tests {
         ("logs.max_size", |p| p.logs.max_size = ByteSize(7)),
         ("logs.max_files", |p| p.logs.max_files = 7),
         ("restart", |p| p.restart.min_uptime = Duration::ZERO),
+        ("working_lock.on_stop", |p| p.work.on_stop = OnStop::Signal),
+        ("working_lock.idle_for", |p| p.work.idle_for = Duration::from_secs(1)),
+        ("working_lock.max_busy", |p| p.work.max_busy = Some(Duration::from_secs(1))),
+        ("working_lock.then", |p| p.work.then = PastMaxBusy::Keep),
+        ("ready", |p| p.ready.by = ReadyBy::Notify),
+        ("watchdog", |p| p.watchdog = Some(Duration::from_secs(1))),
+        ("hooks", |p| {
+            p.hooks.before_stop = Some(Hook { argv: Vec::new(), timeout: Duration::ZERO });
+        }),
     ];
 
     fn edited(edit: Edit) -> Change {

@@ -14,15 +14,13 @@ impl Instance {
         if self.is_forced(turn) {
             return self.kill(turn, run, "without waiting, as asked");
         }
-        match &run.spec.work {
-            Some(gate) if !mutant!(SkipGate) => {
-                let until = gate.max_busy.map(|patience| turn.now + patience);
-                turn.out.push_back(Action::LookAtWork { run: run.id });
-                let why = self.stop_text(turn);
-                self.enter(turn, Phase::Draining(run, until), Some(why));
-            }
-            Some(_) | None => self.ask_to_stop(turn, run),
+        if mutant!(SkipGate) {
+            return self.ask_to_stop(turn, run);
         }
+        let until = run.spec.work.max_busy.map(|patience| turn.now + patience);
+        turn.out.push_back(Action::LookAtWork { run: run.id });
+        let why = self.stop_text(turn);
+        self.enter(turn, Phase::Draining(run, until), Some(why));
     }
 
     /// Neither a task nor a grace period is waited for.

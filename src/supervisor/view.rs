@@ -90,7 +90,7 @@ impl Supervisor {
             since: instance.since,
             started_at: live.and_then(|run| run.started_at),
             ready: matches!(instance.phase, Phase::Running(_)),
-            busy: live.filter(|run| run.spec.work.is_some()).map(|run| run.busy_since.is_some()),
+            busy: live.map(|run| run.busy_since.is_some()),
             busy_since: live.and_then(|run| run.busy_since),
             restarts: instance.restarts,
             last_exit: instance.last_exit,

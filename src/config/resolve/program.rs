@@ -13,8 +13,8 @@ use crate::config::position::{At, Files};
 use crate::config::problem::ProblemKind;
 use crate::config::values::{CpuCount, LogTarget, PathText, StderrTarget};
 use crate::model::{
-    ByteSize, Command, Inherit, Instances, Limits, LogSink, Logs, Place, Program, ProgramName, RestartPolicy,
-    Rlimit, RlimitKind, StderrSink, StopPolicy, Template,
+    ByteSize, Command, Hooks, Inherit, Instances, Limits, LogSink, Logs, Place, Program, ProgramName,
+    Readiness, RestartPolicy, Rlimit, RlimitKind, StderrSink, StopPolicy, Template, WorkGate,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,7 +100,10 @@ pub(in crate::config) fn program(
         orphans: needed(orphans)?,
         logs: parts.logs?,
         limits: parts.limits?,
-        work: None,
+        work: WorkGate::default(),
+        ready: Readiness::default(),
+        watchdog: None,
+        hooks: Hooks::default(),
         place,
     })
 }

@@ -17,7 +17,7 @@ fn a_whole_file_is_two_words_and_the_rest_are_the_defaults() {
         (program.instances, program.orphans, program.inherit_environment.clone()),
         (Instances::Single, Orphans::Kill, Inherit::All)
     );
-    assert_eq!((&program.work, &program.user, &program.stdin, &program.argv0), (&None, &None, &None, &None));
+    assert_eq!((&program.user, &program.stdin, &program.argv0), (&None, &None, &None));
     assert_eq!(
         program.restart,
         RestartPolicy {

@@ -11,7 +11,7 @@
 
 use crate::model::{
     Exit, Generation, GiveUp, InstanceLabel, Instances, Moment, Orphans, PerMille, Plan, Program,
-    RestartWhen, RunId, Signal, Slot, StartConcurrency, StopBy, StopStep, Template, WorkGate,
+    RestartWhen, RunId, Signal, Slot, StartConcurrency, StopBy, StopStep, Template,
 };
 use crate::supervisor::simulation::behaviour::failure;
 use crate::supervisor::simulation::plans::{name, plan_of, program};
@@ -314,7 +314,7 @@ fn program_of(text: &str) -> Program {
         let (key, value) = part.split_once('=').unwrap_or((part, "0"));
         let seconds = Duration::from_secs(value.parse().unwrap());
         match key {
-            "work" => spec.work = Some(WorkGate { max_busy: (!seconds.is_zero()).then_some(seconds) }),
+            "work" => spec.work.max_busy = (!seconds.is_zero()).then_some(seconds),
             "off" => spec.autostart = false,
             "keep" => spec.orphans = Orphans::Keep,
             "never" => spec.restart.when = RestartWhen::Never,

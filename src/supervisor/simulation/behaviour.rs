@@ -23,6 +23,8 @@ pub(super) struct Behaviour {
     pub(super) left_end: Option<Duration>,
     /// How long the stop command runs, how it ends (`None`: could not be launched).
     pub(super) command: (Duration, Option<Exit>),
+    /// It has tasks.
+    pub(super) works: bool,
     /// How long a task lasts, and the pause between two; the first begins at once or after a pause.
     pub(super) task: Duration,
     pub(super) pause: Duration,
@@ -42,6 +44,7 @@ impl Behaviour {
             left_heed: Some(Duration::ZERO),
             left_end: None,
             command: (Duration::from_millis(20), Some(Exit::Code(0))),
+            works: false,
             task: Duration::from_millis(300),
             pause: Duration::from_millis(300),
             begins_busy: false,
@@ -78,6 +81,7 @@ impl Behaviour {
             left_heed: dice.percent(kind, 60).then(|| dice.pick(kind, &delays)),
             left_end: dice.percent(kind, 30).then(|| dice.millis(kind, 0, 15_000)),
             command: (dice.millis(kind, 0, 2000), command),
+            works: dice.percent(kind, swarm.gated),
             task: dice.millis(kind, 10, 40_000),
             pause: dice.millis(kind, 10, 5_000),
             begins_busy: dice.percent(kind, 50),

@@ -80,8 +80,7 @@ impl Sim {
                 demand(over, Law::Contract, || format!("CheckTree while main of {run} lives"))
             }
             Action::LookAtWork { run } => {
-                let gated = self.process(*run)?.spec.work.is_some();
-                demand(gated, Law::Contract, || format!("{run} cannot tell whether it works"))?;
+                self.process(*run)?;
                 let resumed = matches!(cause, Cause::Table);
                 demand(resumed || self.has_cause(*run), Law::Concerned, || {
                     format!("{run} drains without a cause")
@@ -191,7 +190,7 @@ impl Sim {
         if process.asks > 0 {
             return Ok(());
         }
-        let busy = process.spec.work.is_some() && (process.busy || !process.looked);
+        let busy = process.busy || !process.looked;
         demand(!busy, Law::Busy, || format!("{run} was signalled in the middle of a task"))?;
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was asked to stop without a cause"))?;
         self.remember_replacing(run)
@@ -220,7 +219,7 @@ impl Sim {
             return if first { self.remember_replacing(run) } else { Ok(()) };
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
-        let patience = process.spec.work.as_ref().and_then(|gate| gate.max_busy);
+        let patience = process.spec.work.max_busy;
         // As the disk has it: its end, or the signal of a supervisor that died, may not be known yet.
         let drains = self.ledger.instances.get(&process.slot).is_some_and(|instance| instance.drains());
         let patient = drains && patience.is_some_and(|patience| passed(process.drains_since, patience));

@@ -2,10 +2,10 @@
 
 use super::dice::{Dice, Kind, Swarm, weighted};
 use crate::model::{
-    ApiSettings, Command, ExitMatch, Folders, FollowFile, GiveUp, Inherit, Instances, Limits, LogSink, Logs,
-    Mode, Orphans, PerMille, Place, Plan, Program, ProgramName, RestartPolicy, RestartWhen, Signal,
-    StartConcurrency, StderrSink, StopBy, StopPolicy, StopScope, StopStep, SupervisorSettings, Template,
-    WorkGate,
+    ApiSettings, Command, ExitMatch, Folders, FollowFile, GiveUp, Hooks, Inherit, Instances, Limits, LogSink,
+    Logs, Mode, Orphans, PerMille, Place, Plan, Program, ProgramName, Readiness, RestartPolicy, RestartWhen,
+    Signal, StartConcurrency, StderrSink, StopBy, StopPolicy, StopScope, StopStep, SupervisorSettings,
+    Template, WorkGate,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -79,7 +79,10 @@ pub(in crate::supervisor) fn program(text: &str) -> Program {
             max_files: 3,
         },
         limits: Limits::default(),
-        work: None,
+        work: WorkGate::default(),
+        ready: Readiness::default(),
+        watchdog: None,
+        hooks: Hooks::default(),
     }
 }
 
@@ -149,9 +152,10 @@ fn any_command(dice: &mut Dice, text: &str) -> Command {
 }
 
 fn any_program(dice: &mut Dice, swarm: &Swarm, text: &str) -> Program {
-    let work = dice.percent(Kind::Plan, swarm.gated).then(|| WorkGate {
+    let work = WorkGate {
         max_busy: dice.percent(Kind::Plan, 50).then(|| dice.millis(Kind::Plan, 500, 20_000)),
-    });
+        ..WorkGate::default()
+    };
     Program {
         command: any_command(dice, text),
         autostart: dice.percent(Kind::Plan, 85),

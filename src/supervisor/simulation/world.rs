@@ -193,7 +193,7 @@ impl World {
         }
         process.stage = Stage::Runs;
         process.left = behaviour.leaves;
-        let gated = process.spec.work.is_some();
+        let gated = process.behaviour.works;
         if let Some((after, exit)) = behaviour.ends {
             self.plan_at(now + after, run, Happening::Exit(exit));
         }
