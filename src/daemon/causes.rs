@@ -75,6 +75,7 @@ fn is_general(entry: &Entry) -> bool {
         | Kind::Phase
         | Kind::Leftovers
         | Kind::RolloutStopped
+        | Kind::HookFailed
         | Kind::StopCommandFailed
         | Kind::LogRecovered
         | Kind::Other => false,

@@ -163,6 +163,7 @@ mod tests {
     fn held(run: u128, helper_of: Option<u128>, stage: Stage) -> HeldProcess {
         let slot = Slot::new(ProgramName::new("a").unwrap(), 1);
         let (label, helper_of) = (InstanceLabel::of(&slot, false), helper_of.map(RunId::from_bits));
+        let helper_of = helper_of.map(|run| crate::daemon::tag::Service { run, job: Default::default() });
         let owner = Owner { slot, label, generation: Generation(1), helper_of, cgroup: None };
         HeldProcess { run: RunId::from_bits(run), owner: Some(owner), pid: 77, stage, fds: None }
     }

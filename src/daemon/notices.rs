@@ -3,8 +3,8 @@
 use super::killer::Killer;
 use super::wall;
 use crate::journal::{Entry, Kind};
-use crate::model::{Exit, Signal};
-use crate::supervisor::{EndCause, Fact, Notice, PhaseKind};
+use crate::model::{Exit, HookKind, Signal};
+use crate::supervisor::{EndCause, Fact, HookFailure, Notice, PhaseKind};
 
 /// How an end that was asked for is told.
 pub(super) const AS_ASKED: &str = "as asked";
@@ -48,6 +48,7 @@ pub(super) fn log(notice: &Notice, killer: Killer) {
             tracing::warn!(%instance, processes, "left processes behind, which are asked to end");
         }
         Fact::RolloutStopped { reason } => tracing::error!(%instance, "replacing stopped: {reason}"),
+        Fact::HookFailed { hook, how } => tracing::warn!(%instance, "{}", hook_text(*hook, *how)),
         Fact::StopCommandFailed { exit: Some(exit) } => tracing::warn!(%instance, "its stop command {exit}"),
         Fact::StopCommandFailed { exit: None } => {
             tracing::warn!(%instance, "its stop command could not be launched");
@@ -86,12 +87,23 @@ pub(super) fn entry(notice: &Notice, killer: Killer) -> Entry {
             new(Kind::Leftovers, format!("its main process left {processes} {noun} behind, {fate}"))
         }
         Fact::RolloutStopped { reason } => new(Kind::RolloutStopped, reason.clone()),
+        Fact::HookFailed { hook, how } => new(Kind::HookFailed, hook_text(*hook, *how)),
         Fact::StopCommandFailed { exit: Some(exit) } => {
             new(Kind::StopCommandFailed, format!("its stop command {exit}"))
         }
         Fact::StopCommandFailed { exit: None } => {
             new(Kind::StopCommandFailed, "its stop command could not be launched".to_owned())
         }
+    }
+}
+
+/// How a hook failed, and what follows.
+fn hook_text(hook: HookKind, how: HookFailure) -> String {
+    let key = hook.key();
+    match how {
+        HookFailure::NotLaunched => format!("{key} could not be launched; the stop goes on"),
+        HookFailure::Ended(exit) => format!("{key} {exit}; the stop goes on"),
+        HookFailure::TimedOut => format!("{key} did not end in time and was killed; the stop goes on"),
     }
 }
 

@@ -151,13 +151,6 @@ impl Daemon {
     /// What the core wants is done, until it wants nothing more.
     pub(super) fn act(&mut self) {
         loop {
-            while let Some(action) = self.core.next_action() {
-                self.world.carry_out(action);
-            }
-            self.world.conclude();
-            if self.world.pending.is_empty() {
-                break;
-            }
             // As many as can be, so that what they lead to is written down in one piece.
             while let Some(event) = self.world.pending.pop_front() {
                 self.core.handle(clock::now(), event);
@@ -165,7 +158,10 @@ impl Daemon {
                     break;
                 }
             }
+            let Some(action) = self.core.next_action() else { break };
+            self.world.carry_out(action);
         }
+        self.world.conclude();
     }
 
     /// One message. `Some`: the process ends at once with this code.

@@ -1,6 +1,6 @@
 //! What the keeper keeps beside each process, so that even a supervisor without records knows whose it is.
 
-use crate::model::{Generation, InstanceLabel, ProgramName, RunId, Slot};
+use crate::model::{Generation, HookKind, InstanceLabel, ProgramName, RunId, Slot};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -11,9 +11,12 @@ pub(super) struct Tag {
     index: u32,
     label: String,
     generation: u64,
-    /// The run that this process serves as its stop command; none = it is a run of a program.
+    /// The run that this process serves; none = it is a run of a program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     helper_of: Option<String>,
+    /// As what it serves it.
+    #[serde(default, skip_serializing_if = "Job::is_stop")]
+    job: Job,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cgroup: Option<PathBuf>,
 }
@@ -24,8 +27,51 @@ pub(super) struct Owner {
     pub(super) slot: Slot,
     pub(super) label: InstanceLabel,
     pub(super) generation: Generation,
-    pub(super) helper_of: Option<RunId>,
+    pub(super) helper_of: Option<Service>,
     pub(super) cgroup: Option<PathBuf>,
+}
+
+/// What a process does for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) run: RunId,
+    pub(super) job: Job,
+}
+
+/// As what a process serves a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Job {
+    /// Its stop command.
+    #[default]
+    Stop,
+    BeforeRestart,
+    BeforeStop,
+}
+
+impl Job {
+    pub(super) fn of(hook: HookKind) -> Self {
+        match hook {
+            HookKind::BeforeRestart => Self::BeforeRestart,
+            HookKind::BeforeStop => Self::BeforeStop,
+        }
+    }
+
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
+impl Service {
+    /// The id of the process that does it: it follows from the run that it serves, so that asking twice starts one.
+    pub(super) fn id(self) -> RunId {
+        let mark = match self.job {
+            Job::Stop => 0x5709,
+            Job::BeforeRestart => 0x4e57,
+            Job::BeforeStop => 0x4057,
+        };
+        RunId::from_random(self.run.bits().rotate_left(64) ^ mark)
+    }
 }
 
 impl Owner {
@@ -35,7 +81,8 @@ impl Owner {
             index: self.slot.index,
             label: self.label.to_string(),
             generation: self.generation.0,
-            helper_of: self.helper_of.map(|run| run.to_string()),
+            helper_of: self.helper_of.map(|service| service.run.to_string()),
+            job: self.helper_of.map(|service| service.job).unwrap_or_default(),
             cgroup: self.cgroup.clone(),
         };
         // Plain data with text keys: the only error serde_json knows here is a path that is not UTF-8, and ours are.
@@ -47,7 +94,7 @@ impl Owner {
         let tag: Tag = serde_json::from_slice(bytes).ok()?;
         let program = ProgramName::new(&tag.program).ok()?;
         let helper_of = match tag.helper_of {
-            Some(text) => Some(text.parse().ok()?),
+            Some(text) => Some(Service { run: text.parse().ok()?, job: tag.job }),
             None => None,
         };
         Some(Self {

@@ -6,7 +6,7 @@ use super::launcher::{Launcher, Preparation};
 use super::notices;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
-use super::tag::Owner;
+use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
 use super::words::telling_line;
 use crate::journal::{Entry, Journal};
@@ -15,7 +15,7 @@ use crate::linux::cgroup;
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
 use crate::logs::Logger;
-use crate::model::{Exit, LaunchFailure, RunId, Signal, StopScope, Template};
+use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,7 +56,9 @@ impl World {
             }
             Action::Launch(launch) => self.launch(*launch),
             Action::AskToStop { run, signal, scope } => self.ask_to_stop(run, signal, scope),
-            Action::RunStopCommand { run, argv } => self.run_stop_command(run, argv),
+            Action::RunStopCommand { run, argv } => self.serve(Service { run, job: Job::Stop }, argv),
+            Action::RunHook { run, hook, argv } => self.serve(Service { run, job: Job::of(hook) }, argv),
+            Action::EndHook { run, hook } => self.end_service(Service { run, job: Job::of(hook) }),
             Action::Signal { run, signal } => self.signal(run, signal),
             Action::Kill { run } => {
                 if let Some(process) = self.processes.get(&run) {
@@ -66,7 +68,7 @@ impl World {
             Action::CheckTree { run } => self.check_tree(run),
             // No program can say that it is busy yet, so whoever is asked is idle.
             Action::LookAtWork { run } => self.pending.push_back(Event::Work { run, work: Work::Idle }),
-            Action::ForgetWork { .. } => {}
+            Action::ForgetWork { .. } | Action::CheckBeat { .. } => {}
             Action::Respec { run, spec, .. } => {
                 if let Some(process) = self.processes.get_mut(&run) {
                     process.respec(&spec, &self.logger);
@@ -115,19 +117,41 @@ impl World {
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
     }
 
-    fn run_stop_command(&mut self, served: RunId, argv: Vec<Template>) {
-        let Some(main) = self.processes.get(&served) else { return };
-        let run = helper_run(served);
+    /// Runs a command for a run, in its place and with its rights.
+    fn serve(&mut self, service: Service, argv: Vec<Template>) {
+        let Some(main) = self.processes.get(&service.run) else { return };
+        let run = service.id();
         if self.processes.contains_key(&run) {
             return;
         }
-        let owner = Owner { helper_of: Some(served), ..main.owner.clone() };
+        let owner = Owner { helper_of: Some(service), ..main.owner.clone() };
         let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop) {
             return self.launch_failed(run, failure);
         }
-        self.launcher.prepare(Preparation { run, owner, spec, shown_run: served, instead: Some(argv) });
+        self.launcher.prepare(Preparation { run, owner, spec, shown_run: service.run, instead: Some(argv) });
+    }
+
+    /// Such a command is not waited for any more. It leads a process group of its own.
+    fn end_service(&self, service: Service) {
+        let Some(process) = self.processes.get(&service.id()).filter(|process| process.pid != 0) else {
+            return;
+        };
+        if let Err(error) = signal_group(process.pid, Signal::KILL) {
+            tracing::warn!(instance = %process.owner.label, %error, "cannot end a hook");
+        }
+    }
+
+    /// Such a command has ended, or could not be launched.
+    fn served(&mut self, service: Service, exit: Option<Exit>) {
+        let Service { run, job } = service;
+        let hook = match job {
+            Job::Stop => return self.pending.push_back(Event::StopCommandDone { run, exit }),
+            Job::BeforeRestart => HookKind::BeforeRestart,
+            Job::BeforeStop => HookKind::BeforeStop,
+        };
+        self.pending.push_back(Event::HookDone { run, hook, exit });
     }
 
     /// The launcher is done with a run.
@@ -148,10 +172,10 @@ impl World {
 
     fn launch_failed(&mut self, run: RunId, failure: LaunchFailure) {
         match self.processes.get(&run).and_then(|process| process.owner.helper_of) {
-            Some(served) => {
-                tracing::warn!(%failure, "the stop command could not be launched");
+            Some(service) => {
+                tracing::warn!(%failure, "a stop command or hook could not be launched");
                 self.release(run);
-                self.pending.push_back(Event::StopCommandDone { run: served, exit: None });
+                self.served(service, None);
             }
             None => self.pending.push_back(Event::LaunchFailed { run, failure }),
         }
@@ -193,9 +217,9 @@ impl World {
         let Some(process) = self.processes.get_mut(&run) else { return };
         let Some(exit) = process.ended.take() else { return };
         match process.owner.helper_of {
-            Some(served) => {
+            Some(service) => {
                 self.release(run);
-                self.pending.push_back(Event::StopCommandDone { run: served, exit: Some(exit) });
+                self.served(service, Some(exit));
             }
             None => {
                 let words = telling_line(last);
@@ -252,9 +276,4 @@ impl World {
             let _ = cgroup::remove(cgroup);
         }
     }
-}
-
-/// The id of a stop command's own process: it follows from the run that it serves, so that asking twice starts one.
-fn helper_run(served: RunId) -> RunId {
-    RunId::from_random(served.bits().rotate_left(64) ^ 0x5709)
 }

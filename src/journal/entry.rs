@@ -69,6 +69,8 @@ pub enum Kind {
     RolloutStopped,
     /// A stop command failed.
     StopCommandFailed,
+    /// A hook failed or took too long.
+    HookFailed,
     /// A log cannot be written.
     LogTrouble,
     /// A log works again.

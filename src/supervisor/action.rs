@@ -2,8 +2,8 @@
 
 use super::{Instance, Override, ShutdownRecord};
 use crate::model::{
-    Exit, Generation, InstanceLabel, LaunchFailure, Program, ProgramName, RunId, Signal, Slot, StopScope,
-    Template,
+    Exit, Generation, HookKind, InstanceLabel, LaunchFailure, Program, ProgramName, RunId, Signal, Slot,
+    StopScope, Template,
 };
 use std::sync::Arc;
 
@@ -52,6 +52,27 @@ pub enum Action {
         /// The command, placeholders open.
         argv: Vec<Template>,
     },
+    /// Run one of the program's hooks. Answered by `HookDone`.
+    RunHook {
+        /// Which run.
+        run: RunId,
+        /// Which hook.
+        hook: HookKind,
+        /// The command, placeholders open.
+        argv: Vec<Template>,
+    },
+    /// Nobody waits for that hook any more: end it, if it still runs.
+    EndHook {
+        /// Which run.
+        run: RunId,
+        /// Which hook.
+        hook: HookKind,
+    },
+    /// Ask when the run last gave a sign of life. Answered by `Beat`.
+    CheckBeat {
+        /// Which run.
+        run: RunId,
+    },
     /// Send an operator's signal to the main process, and nothing else.
     Signal {
         /// Which run.
@@ -70,15 +91,18 @@ pub enum Action {
         /// Which run.
         run: RunId,
     },
-    /// Ask whether the run is busy. Answered by `Work`; news follow until `ForgetWork`.
+    /// Ask whether the run is busy. Answered by `Work`; news follow until `ForgetWork`, and from its being idle until then it is
+    /// kept from beginning a task.
     LookAtWork {
         /// Which run.
         run: RunId,
     },
-    /// Nobody waits for this run's idleness any more.
+    /// Nobody waits for this run's idleness any more: let it go on.
     ForgetWork {
         /// Which run.
         run: RunId,
+        /// It was signalled, so what keeps a task from beginning without stopping a process stays until its end.
+        signalled: bool,
     },
     /// The live part of this run's spec changed: logs, OOM score.
     Respec {
@@ -128,12 +152,14 @@ impl Action {
         match self {
             Self::AskToStop { run, .. }
             | Self::RunStopCommand { run, .. }
+            | Self::RunHook { run, .. }
+            | Self::EndHook { run, .. }
             | Self::Signal { run, .. }
             | Self::Kill { run }
             | Self::LookAtWork { run }
-            | Self::ForgetWork { run }
+            | Self::ForgetWork { run, .. }
             | Self::Respec { run, .. } => Class::Signal(*run),
-            Self::CheckTree { .. } => Class::Question,
+            Self::CheckTree { .. } | Self::CheckBeat { .. } => Class::Question,
             Self::Record { .. } => Class::Record,
             Self::Note(_) => Class::Note,
             Self::Launch(_) | Self::Release { .. } => Class::Belated,
@@ -197,6 +223,17 @@ pub enum EndCause {
     Signalled,
 }
 
+/// How a hook failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookFailure {
+    /// It could not be launched.
+    NotLaunched,
+    /// It ended so.
+    Ended(Exit),
+    /// It did not end in time.
+    TimedOut,
+}
+
 /// What can be told of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
@@ -234,6 +271,13 @@ pub enum Fact {
     RolloutStopped {
         /// Why.
         reason: String,
+    },
+    /// A hook failed or took too long; what it was before goes on.
+    HookFailed {
+        /// Which.
+        hook: HookKind,
+        /// How.
+        how: HookFailure,
     },
     /// The stop command failed; the program is killed at its timeout.
     StopCommandFailed {

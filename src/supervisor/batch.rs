@@ -7,7 +7,8 @@
 
 use super::action::{Action, Class};
 use crate::model::{ProgramName, RunId, Slot};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Room for so many actions is kept between two turns; a plan of a thousand programs fills it once.
 const ROOM_KEPT: usize = 64;
@@ -20,10 +21,18 @@ pub(super) struct Batch {
     told: VecDeque<Action>,
     /// Launches and releases, which need their slot's record on disk.
     late: VecDeque<Action>,
-    /// Whose records are held back.
-    recorded: BTreeSet<Owner>,
+    /// Whose records are held back, and where in `told` each slot's is: a newer one takes its place.
+    recorded: BTreeMap<Owner, Recorded>,
+    places: BTreeMap<Slot, usize>,
     /// Whose launches are held back.
     belated: BTreeSet<Owner>,
+}
+
+/// Of which slots records are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    One(u32),
+    Several,
 }
 
 /// Within which nothing is overtaken: a program, or with an index one slot of it.
@@ -35,12 +44,11 @@ impl Batch {
         let owner = |slot: &Slot| (slot.program.clone(), ending.then_some(slot.index));
         match action.class() {
             Class::Record => {
-                let owner = slot_of(&action).map(owner);
-                if owner.as_ref().is_some_and(|owner| self.belated.contains(owner)) {
+                let Some(slot) = slot_of(&action).cloned() else { return self.told.push_back(action) };
+                if self.belated.contains(&owner(&slot)) {
                     self.end();
                 }
-                self.recorded.extend(owner);
-                self.told.push_back(action);
+                self.record(owner(&slot), slot, action);
             }
             Class::Note => self.told.push_back(action),
             Class::Belated => {
@@ -49,8 +57,13 @@ impl Batch {
             }
             Class::Question => self.ready.push_back(action),
             Class::Signal(run) => {
-                let held = |owner: Owner| self.recorded.contains(&owner) || self.belated.contains(&owner);
-                if runs.get(&run).map(owner).is_none_or(held) {
+                // A slot's own record may come after what it tells of: a crash between the two loses it either way.
+                let overtakes = |slot: &Slot| {
+                    let recorded = self.recorded.get(&owner(slot));
+                    recorded.is_none_or(|which| *which == Recorded::One(slot.index))
+                        && !self.belated.contains(&owner(slot))
+                };
+                if !runs.get(&run).is_some_and(overtakes) {
                     self.end();
                 }
                 self.ready.push_back(action);
@@ -62,11 +75,31 @@ impl Batch {
         }
     }
 
+    fn record(&mut self, owner: Owner, slot: Slot, action: Action) {
+        let one = Recorded::One(slot.index);
+        let which = self.recorded.entry(owner).or_insert(one);
+        if *which != one {
+            *which = Recorded::Several;
+        }
+        match self.places.entry(slot) {
+            Entry::Occupied(place) => {
+                if let Some(older) = self.told.get_mut(*place.get()) {
+                    *older = action;
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(self.told.len());
+                self.told.push_back(action);
+            }
+        }
+    }
+
     /// Nothing that could overtake comes any more.
     pub(super) fn end(&mut self) {
         self.ready.append(&mut self.told);
         self.ready.append(&mut self.late);
         self.recorded.clear();
+        self.places.clear();
         self.belated.clear();
     }
 

@@ -117,6 +117,12 @@ impl Supervisor {
             Event::TreeLeft { run, processes } => self.news(now, run, News::TreeLeft(processes)),
             Event::TreeEmpty { run } => self.news(now, run, News::TreeEmpty),
             Event::StopCommandDone { run, exit } => self.news(now, run, News::StopCommandDone(exit)),
+            Event::HookDone { run, hook, exit } => self.news(now, run, News::HookDone(hook, exit)),
+            Event::Ready { run } => self.news(now, run, News::Ready),
+            Event::Beat { run, at } => self.news(now, run, News::Beat(at)),
+            Event::Stuck { run } => self.news(now, run, News::Stuck),
+            Event::BeatEvery { run, every } => self.news(now, run, News::BeatEvery(every)),
+            Event::Extend { run, by } => self.news(now, run, News::Extend(by)),
             Event::Work { run, work } => self.news(now, run, News::Work(work)),
         }
         self.call_waiting(now);
@@ -140,15 +146,16 @@ impl Supervisor {
     /// What to do next, in order. `None`: nothing until more news or the deadline. What was wanted since the last `None` may come
     /// in another order than it arose: see `batch`.
     pub fn next_action(&mut self) -> Option<Action> {
-        if !self.out.is_empty() {
-            self.seen = 0;
-            let ending = self.shutdown.is_some();
-            for action in std::mem::take(&mut self.out) {
-                self.batch.put(action, &self.runs, ending);
-            }
-            self.batch.end();
+        self.seen = 0;
+        let ending = self.shutdown.is_some();
+        for action in std::mem::take(&mut self.out) {
+            self.batch.put(action, &self.runs, ending);
         }
-        self.batch.next()
+        // What answers to one of these want comes before what is written down.
+        self.batch.next().or_else(|| {
+            self.batch.end();
+            self.batch.next()
+        })
     }
 
     /// Whether something waits to be done that more news could overtake: a signal that is meant for what runs now.

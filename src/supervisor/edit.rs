@@ -5,7 +5,7 @@ use super::diff::{Change, compare};
 use super::instance::Turn;
 use super::mutant::mutant;
 use super::wish::wanted_count;
-use super::{Action, Instance, Phase, Replace, Run, Started, Supervisor, Trial};
+use super::{Action, Drain, Instance, Patience, Phase, Replace, Run, Started, Supervisor, Trial};
 use crate::model::{Generation, Instances, Moment, Plan, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -214,8 +214,16 @@ impl Instance {
     /// A run that needs no new process for the plan's spec takes it as it is.
     fn take_live_part(&mut self, turn: &mut Turn<'_>) {
         // A stop under way goes by the policy that it began with.
-        let (Phase::Starting(run) | Phase::Running(run) | Phase::Draining(run, _)) = &mut self.phase else {
-            return;
+        let (run, drain) = match &mut self.phase {
+            Phase::Starting(run) | Phase::Running(run) => (run, None),
+            Phase::Draining(run, drain) => (run, Some(drain)),
+            Phase::Stopped
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Backoff(_)
+            | Phase::Waiting(_)
+            | Phase::Stopping(..)
+            | Phase::Killing(_) => return,
         };
         let Some(spec) = turn.spec else { return };
         if run.generation == turn.generation || outdated(run, turn).is_some() {
@@ -223,6 +231,12 @@ impl Instance {
         }
         run.spec = Arc::clone(spec);
         run.generation = turn.generation;
+        if run.patience == Patience::GivenUp {
+            run.patience = Patience::Whole;
+        }
+        if let Some(Drain::Task { until }) = drain {
+            *until = spec.work.max_busy.map(|patience| self.since + patience);
+        }
         let respec = Action::Respec { run: run.id, spec: Arc::clone(spec), generation: turn.generation };
         turn.out.push_back(respec);
     }

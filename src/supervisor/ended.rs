@@ -21,6 +21,10 @@ impl Instance {
                 self.stop_here(turn, why);
             }
             (Wish::Run, None) => self.stop_here(turn, String::new()),
+            (Wish::Run, Some(spec)) if run.late.is_some() && self.replace.is_none() => {
+                let spec = Arc::clone(spec);
+                self.failed_start(turn, &spec, &run.late.unwrap_or_default());
+            }
             (Wish::Run, Some(_)) if run.asked || self.replace.is_some() => {
                 let why =
                     self.launch_text("restarted").unwrap_or_else(|| "started again after a stop".to_owned());
@@ -47,11 +51,13 @@ impl Instance {
         let after = humane(lasted);
         let how = run.how_it_ended(exit);
         let saying = run.saying(exit);
-        if lasted >= policy.min_uptime {
+        // Never ready, it was never steady either.
+        let steady = run.ready_at.is_some() && lasted >= policy.min_uptime;
+        if steady {
             self.calm_down();
             self.passes_trial();
         }
-        match judge(policy, exit, lasted) {
+        match judge(policy, exit, steady) {
             Verdict::RestartNow => {
                 self.launch(turn, format!("restarted: it {how} after {after}{saying}"), false);
             }
@@ -189,6 +195,7 @@ impl Instance {
         self.replace.as_ref().map(|replace| match replace {
             Replace::Edit(keys) => format!("restarted because the configuration changed ({keys})"),
             Replace::Operator { by, .. } => format!("{verb} by {by}"),
+            Replace::Stuck(how) => format!("restarted: {how}"),
         })
     }
 

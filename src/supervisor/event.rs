@@ -1,7 +1,10 @@
 //! Everything that can happen to the core. Closed: what is not here cannot influence a decision.
 
-use crate::model::{Exit, Generation, InstanceLabel, LaunchFailure, Plan, ProgramName, RunId, Signal, Slot};
+use crate::model::{
+    Exit, Generation, HookKind, InstanceLabel, LaunchFailure, Moment, Plan, ProgramName, RunId, Signal, Slot,
+};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// News from the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,47 @@ pub enum Event {
         /// `None`: it could not even be launched.
         exit: Option<Exit>,
     },
-    /// Whether the run is in the middle of a task. Answers `LookAtWork`, and comes unasked while draining.
+    /// A hook ended. Answers `RunHook`.
+    HookDone {
+        /// Which run.
+        run: RunId,
+        /// Which hook.
+        hook: HookKind,
+        /// `None`: it could not even be launched.
+        exit: Option<Exit>,
+    },
+    /// The program says that it can do its job.
+    Ready {
+        /// Which run.
+        run: RunId,
+    },
+    /// When it last gave a sign of life. Answers `CheckBeat`.
+    Beat {
+        /// Which run.
+        run: RunId,
+        /// Then.
+        at: Moment,
+    },
+    /// It is stuck, by its own account.
+    Stuck {
+        /// Which run.
+        run: RunId,
+    },
+    /// It wants to be watched by another measure than the configuration's.
+    BeatEvery {
+        /// Which run.
+        run: RunId,
+        /// No beat for so long = stuck.
+        every: Duration,
+    },
+    /// It needs more time for the start or the stop that is under way.
+    Extend {
+        /// Which run.
+        run: RunId,
+        /// So much from now on.
+        by: Duration,
+    },
+    /// Whether the run is in the middle of a task. Answers `LookAtWork`, and comes unasked until `ForgetWork`.
     Work {
         /// Which run.
         run: RunId,
@@ -70,11 +113,16 @@ pub enum Event {
 }
 
 /// Whether a program may be interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     /// In the middle of a task.
-    Busy,
-    /// Between two tasks.
+    Busy {
+        /// Since when.
+        since: Moment,
+        /// Of which, where it said so.
+        what: Option<String>,
+    },
+    /// Between two tasks, and kept there until `ForgetWork`.
     Idle,
 }
 

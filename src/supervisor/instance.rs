@@ -9,12 +9,16 @@ use super::mutant::mutant;
 use super::random::Random;
 use super::storm::Storm;
 use super::wish::Wish;
-use super::{Action, Fact, Instance, Notice, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work};
+use super::{
+    Action, Drain, Fact, Instance, Notice, Patience, Phase, PhaseKind, Replace, Run, StopStage, Trial,
+    Watchdog, Work,
+};
 use crate::model::{
-    Exit, Generation, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot, StartConcurrency,
+    Exit, Generation, HookKind, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot, StartConcurrency,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// News of a live run; the core has already seen that it is not of a past one.
 #[derive(Debug, Clone)]
@@ -25,6 +29,12 @@ pub(super) enum News {
     TreeLeft(u32),
     TreeEmpty,
     StopCommandDone(Option<Exit>),
+    HookDone(HookKind, Option<Exit>),
+    Ready,
+    Beat(Moment),
+    Stuck,
+    BeatEvery(Duration),
+    Extend(Duration),
     Work(Work),
 }
 
@@ -149,19 +159,25 @@ impl Instance {
     /// When something is to happen although no news come.
     pub(super) fn deadline(&self) -> Option<Moment> {
         match &self.phase {
-            Phase::Stopped
-            | Phase::Completed
-            | Phase::Waiting(_)
-            | Phase::Starting(_)
-            | Phase::Killing(_) => None,
-            Phase::Failed(at) | Phase::Draining(_, at) => *at,
+            Phase::Stopped | Phase::Completed | Phase::Waiting(_) | Phase::Killing(_) => None,
+            Phase::Starting(run) => run.ready_deadline(),
+            Phase::Failed(at) => *at,
             Phase::Backoff(at) => (!mutant!(EndlessBackoff)).then_some(*at),
-            Phase::Running(run) => match self.trial {
-                Trial::Running => run.started_at.map(|at| at + run.spec.restart.min_uptime),
-                Trial::None | Trial::Failed(_) => None,
-            },
+            Phase::Running(run) => {
+                let steady = match self.trial {
+                    Trial::Running => run.ready_at.map(|at| at + run.spec.restart.min_uptime),
+                    Trial::None | Trial::Failed(_) => None,
+                };
+                let silent = run.watchdog.as_ref().and_then(Watchdog::deadline);
+                steady.into_iter().chain(silent).min()
+            }
+            Phase::Draining(_, Drain::Hook { deadline, .. }) => Some(*deadline),
+            Phase::Draining(_, Drain::Task { until }) => *until,
             Phase::Stopping(_, StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) => {
                 Some(*deadline)
+            }
+            Phase::Stopping(_, StopStage::Finishing { until, .. } | StopStage::Leftovers { until, .. }) => {
+                *until
             }
         }
     }
@@ -176,35 +192,9 @@ impl Instance {
             }
             Phase::Starting(run) => self.while_starting(turn, run, news),
             Phase::Running(run) => self.while_running(turn, run, news),
-            Phase::Draining(run, until) => self.while_draining(turn, run, until, news),
+            Phase::Draining(run, drain) => self.while_draining(turn, run, drain, news),
             Phase::Stopping(run, stage) => self.while_stopping(turn, run, stage, news),
             Phase::Killing(run) => self.while_killing(turn, run, news),
-        }
-    }
-
-    fn while_starting(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
-        match news {
-            News::Launched { pid } => {
-                run.pid = Some(pid);
-                run.started_at = Some(turn.now);
-                turn.note(run.label.clone(), Fact::Started { pid });
-                self.enter(turn, Phase::Running(run), None);
-            }
-            News::LaunchFailed(failure) => {
-                turn.note(run.label.clone(), Fact::LaunchFailed(failure.clone()));
-                turn.release(run.id);
-                self.after_failed_launch(turn, failure);
-            }
-            // That it was executed was told to a supervisor that is no more.
-            News::Exited(exit, words) => {
-                run.started_at = Some(turn.now);
-                run.words = words;
-                let deadline = turn.now + run.spec.stop.grace();
-                self.main_ended(turn, run, exit, deadline);
-            }
-            News::TreeLeft(_) | News::TreeEmpty | News::StopCommandDone(_) | News::Work(_) => {
-                self.phase = Phase::Starting(run)
-            }
         }
     }
 
@@ -215,43 +205,22 @@ impl Instance {
                 let deadline = turn.now + run.spec.stop.grace();
                 self.main_ended(turn, run, exit, deadline);
             }
-            News::Work(work) => {
-                run.saw(work, turn.now);
+            news @ (News::Launched { .. }
+            | News::LaunchFailed(_)
+            | News::TreeLeft(_)
+            | News::TreeEmpty
+            | News::StopCommandDone(_)
+            | News::HookDone(..)
+            | News::Ready
+            | News::Beat(_)
+            | News::Stuck
+            | News::BeatEvery(_)
+            | News::Extend(_)
+            | News::Work(_)) => {
+                self.feels_pulse(turn.now, &mut run, &news);
+                run.takes_note(turn.now, &news);
                 self.phase = Phase::Running(run);
             }
-            News::Launched { .. }
-            | News::LaunchFailed(_)
-            | News::TreeLeft(_)
-            | News::TreeEmpty
-            | News::StopCommandDone(_) => self.phase = Phase::Running(run),
-        }
-    }
-
-    fn while_draining(&mut self, turn: &mut Turn<'_>, mut run: Run, until: Option<Moment>, news: News) {
-        match news {
-            News::Exited(exit, words) => {
-                run.words = words;
-                turn.out.push_back(Action::ForgetWork { run: run.id });
-                let deadline = turn.now + run.spec.stop.grace();
-                self.main_ended(turn, run, exit, deadline);
-            }
-            News::Work(work) => {
-                run.saw(work, turn.now);
-                match work {
-                    Work::Busy if !mutant!(BusyIsIdle) => self.phase = Phase::Draining(run, until),
-                    Work::Busy | Work::Idle => {
-                        // Only then: what is idle is kept from beginning a task until it has been asked.
-                        let forget = Action::ForgetWork { run: run.id };
-                        self.ask_to_stop(turn, run);
-                        turn.out.push_back(forget);
-                    }
-                }
-            }
-            News::Launched { .. }
-            | News::LaunchFailed(_)
-            | News::TreeLeft(_)
-            | News::TreeEmpty
-            | News::StopCommandDone(_) => self.phase = Phase::Draining(run, until),
         }
     }
 
@@ -271,6 +240,12 @@ impl Instance {
             | News::LaunchFailed(_)
             | News::TreeLeft(_)
             | News::StopCommandDone(_)
+            | News::HookDone(..)
+            | News::Ready
+            | News::Beat(_)
+            | News::Stuck
+            | News::BeatEvery(_)
+            | News::Extend(_)
             | News::Work(_) => self.phase = Phase::Killing(run),
         }
     }
@@ -278,11 +253,12 @@ impl Instance {
     /// Main is gone: remember how, and see what it left.
     pub(super) fn main_ended(&mut self, turn: &mut Turn<'_>, mut run: Run, exit: Exit, deadline: Moment) {
         // By the policy that it had: an edit while its tree is looked at does not take that back.
-        if run.started_at.is_some_and(|at| turn.now.since(at) >= run.spec.restart.min_uptime) {
+        if run.ready_at.is_some_and(|at| turn.now.since(at) >= run.spec.restart.min_uptime) {
             self.passes_trial();
         }
         run.exit = Some((exit, turn.now));
         run.busy_since = None;
+        run.busy_what = None;
         turn.note_exit(&run, exit);
         if mutant!(IgnoreTree) {
             return self.run_ended(turn, run);
@@ -305,14 +281,9 @@ impl Instance {
             Phase::Failed(retry) => self.settle_resting(turn, Phase::Failed(retry), retry),
             Phase::Backoff(until) => self.settle_resting(turn, Phase::Backoff(until), Some(until)),
             Phase::Waiting(ticket) => self.settle_waiting(turn, ticket),
-            Phase::Starting(run) => {
-                if mutant!(SecondLaunch) && self.replace.is_some() && turn.wish.is_run() {
-                    return self.launch(turn, String::new(), false);
-                }
-                self.phase = Phase::Starting(run);
-            }
+            Phase::Starting(run) => self.settle_starting(turn, run),
             Phase::Running(run) => self.settle_running(turn, run),
-            Phase::Draining(run, until) => self.settle_draining(turn, run, until),
+            Phase::Draining(run, drain) => self.settle_draining(turn, run, drain),
             Phase::Stopping(run, stage) => self.settle_stopping(turn, run, stage),
             Phase::Killing(run) => self.phase = Phase::Killing(run),
         }
@@ -331,7 +302,7 @@ impl Instance {
         }
         let Some(run) = self.run() else { return };
         match &self.replace {
-            Some(Replace::Operator { .. }) => {}
+            Some(Replace::Operator { .. } | Replace::Stuck(_)) => {}
             // Signalled for an edit that was taken back: it ends all the same.
             Some(Replace::Edit(_)) if run.asked => {}
             Some(Replace::Edit(_)) | None => self.replace = outdated(run, turn),
@@ -381,16 +352,22 @@ impl Instance {
         }
     }
 
-    fn settle_running(&mut self, turn: &mut Turn<'_>, run: Run) {
-        let steady_at = run.started_at.map(|at| at + run.spec.restart.min_uptime);
+    fn settle_running(&mut self, turn: &mut Turn<'_>, mut run: Run) {
+        let steady_at = run.ready_at.map(|at| at + run.spec.restart.min_uptime);
         if steady_at.is_some_and(|at| at <= turn.now) {
             self.passes_trial();
         }
+        let wanted = turn.wish.is_run() && self.replace.is_none();
+        if wanted && run.patience == Patience::GivenUp {
+            run.patience = Patience::Whole;
+        }
+        let given_up = run.patience == Patience::GivenUp && !turn.wish.is_shutdown() && !self.is_forced(turn);
         let replace_now = self.replace.is_some() && turn.may_replace;
         let forgotten = mutant!(StopLostInLaunch) && run.started_at == Some(turn.now);
-        if (turn.wish.is_run() && !replace_now) || forgotten {
+        if (turn.wish.is_run() && !replace_now) || given_up || forgotten {
             // A forced stop that was taken back must not make the next one forced.
             self.hurry &= mutant!(HurryStays);
+            self.watch_pulse(turn, &mut run);
             self.phase = Phase::Running(run);
             return;
         }
@@ -404,20 +381,16 @@ impl Instance {
         if let Some(why) = why {
             self.why = why;
         }
+        self.tell_phase(turn);
+    }
+
+    /// Says which phase it is in, and why.
+    pub(super) fn tell_phase(&self, turn: &mut Turn<'_>) {
         let label = self.run().map_or_else(|| turn.label(), |run| run.label.clone());
         let reason = match self.phase {
             Phase::Waiting(_) => waits_text(turn.most_flights),
             _ => self.why.clone(),
         };
         turn.note(label, Fact::Phase { to: self.kind(), reason });
-    }
-}
-
-impl Run {
-    fn saw(&mut self, work: Work, now: Moment) {
-        self.busy_since = match work {
-            Work::Busy => self.busy_since.or(Some(now)),
-            Work::Idle => None,
-        };
     }
 }

@@ -11,12 +11,14 @@ mod batch;
 mod cases;
 mod core;
 mod diff;
+mod drain;
 mod edit;
 mod ended;
 mod event;
 mod flights;
 mod instance;
 pub(crate) mod mutant;
+mod pulse;
 mod random;
 mod record;
 mod requests;
@@ -32,13 +34,13 @@ mod takeover;
 mod view;
 mod wish;
 
-pub use action::{Action, EndCause, Fact, Launch, Notice};
+pub use action::{Action, EndCause, Fact, HookFailure, Launch, Notice};
 pub use core::Supervisor;
 pub use diff::{Change, Diff, Fate, compare, diff};
 pub use event::{Author, Event, Refused, Request, ScaleTo, TableEntry, TableStage, Target, Work};
 pub use record::{
-    Instance, Override, Phase, Replace, Restored, Run, ScaleWish, ShutdownRecord, Started, StopStage,
-    StopWish, Ticket, Trial,
+    Drain, Instance, Override, Patience, Phase, Replace, Restored, Run, ScaleWish, ShutdownRecord, Started,
+    StopStage, StopWish, Ticket, Trial, Watchdog,
 };
 pub use status::{Desired, InstanceStatus, PhaseKind, ProgramStatus, Settled, Status};
 

@@ -13,6 +13,16 @@ pub(crate) enum Mutant {
     IgnoreTree,
     /// The gate is not looked at.
     SkipGate,
+    /// KILL does not wait for the end of a task.
+    KillBusy,
+    /// Hooks are not run.
+    NoHooks,
+    /// What has to say that it is ready is taken for ready when it runs.
+    ReadyAtOnce,
+    /// A start that does not get ready is waited for without end.
+    EndlessStart,
+    /// Nobody looks whether what is watched gives signs of life.
+    NoWatchdog,
     /// The answer "busy" is taken for "idle".
     BusyIsIdle,
     /// KILL follows at once.

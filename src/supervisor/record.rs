@@ -4,9 +4,10 @@
 //! on as if nothing had happened. That is a law of the simulation.
 
 use super::Author;
-use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId, Signal};
+use crate::model::{Exit, Generation, HookKind, InstanceLabel, Moment, Program, Readiness, RunId, Signal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything the core knows of one slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +53,12 @@ pub enum Phase {
     Backoff(Moment),
     /// It is to be launched, and so many launches are in flight that it is not its turn.
     Waiting(Ticket),
-    /// A launch was ordered.
+    /// A launch was ordered, or it runs and is not ready.
     Starting(Run),
     /// It runs.
     Running(Run),
-    /// A stop is wanted and it is busy; when the patience ends.
-    Draining(Run, Option<Moment>),
+    /// A stop is wanted, and nothing was signalled yet.
+    Draining(Run, Drain),
     /// It was asked to stop, or it ended by itself and its tree is being looked at.
     Stopping(Run, StopStage),
     /// KILL was ordered.
@@ -75,6 +76,23 @@ pub struct Ticket {
     pub again: bool,
 }
 
+/// What a stop waits for before anything is signalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// The end of a hook.
+    Hook {
+        /// Which.
+        hook: HookKind,
+        /// When it is not waited for any more.
+        deadline: Moment,
+    },
+    /// The end of a task.
+    Task {
+        /// When the patience ends.
+        until: Option<Moment>,
+    },
+}
+
 /// How far a stop is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopStage {
@@ -84,6 +102,20 @@ pub enum StopStage {
         step: u32,
         /// When the next follows.
         deadline: Moment,
+    },
+    /// Main lives and all its time is over; KILL waits for the end of a task.
+    Finishing {
+        /// The last step.
+        step: u32,
+        /// When the patience ends.
+        until: Option<Moment>,
+    },
+    /// Main is gone; what it left is busy, and is asked to end when it is idle.
+    Leftovers {
+        /// How long it has from then on.
+        grace: Duration,
+        /// When the patience ends.
+        until: Option<Moment>,
     },
     /// Main is gone; what it left has until the deadline.
     Sweeping {
@@ -113,14 +145,54 @@ pub struct Run {
     pub exit: Option<(Exit, Moment)>,
     /// It was asked to stop, so its exit says nothing about its health.
     pub asked: bool,
+    /// What makes it ready, as it was launched.
+    pub ready: Readiness,
+    /// It said that it is ready, before it was known to run.
+    pub ready_said: bool,
+    /// When it got ready.
+    pub ready_at: Option<Moment>,
+    /// It has at least until then to get ready.
+    pub extended: Option<Moment>,
+    /// By which signs of life it is watched.
+    pub watchdog: Option<Watchdog>,
     /// Since when it is known to be in the middle of a task.
     pub busy_since: Option<Moment>,
+    /// Of which task, where it said so.
+    pub busy_what: Option<String>,
+    /// How far the patience with its tasks is.
+    pub patience: Patience,
+    /// Its start failed although it ran: why, in words for people. Its end is no other failure.
+    pub late: Option<String>,
     /// What it said last, once it has ended.
     pub words: Option<String>,
     /// The last signal that an operator sent it: an end by it is no riddle.
     pub sent: Option<Signal>,
     /// It had to be killed since it did not heed its stop policy: how, in words for people.
     pub overdue: Option<String>,
+}
+
+/// How a run is watched for signs of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watchdog {
+    /// No beat for so long = stuck.
+    pub every: Duration,
+    /// The last beat that is known.
+    pub last: Moment,
+    /// It was asked whether there has been another one since.
+    pub checking: bool,
+}
+
+/// How far the patience with a run's tasks is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A stop waits for their end.
+    Whole,
+    /// It was signalled at once, was busy then, and has had its whole grace once more since it was idle.
+    Graced,
+    /// It was busy for longer than max_busy: it is not waited for any more.
+    Over,
+    /// It was busy for longer than max_busy: this stop was given up, and the next one waits as long.
+    GivenUp,
 }
 
 /// Why a run is to be replaced although it is healthy, in words for people.
@@ -135,6 +207,8 @@ pub enum Replace {
         /// Without waiting for anything.
         force: bool,
     },
+    /// It gives no sign of life: how that is known.
+    Stuck(String),
 }
 
 /// Of several instances one at a time is replaced, and the next only when that one has proved itself.

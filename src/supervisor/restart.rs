@@ -20,8 +20,8 @@ pub(super) enum Verdict {
     Forbidden,
 }
 
-/// Judges a run that ended by itself after `lasted`.
-pub(super) fn judge(policy: &RestartPolicy, exit: Exit, lasted: Duration) -> Verdict {
+/// Judges a run that ended by itself. `steady`: it had got ready and lasted for min_uptime.
+pub(super) fn judge(policy: &RestartPolicy, exit: Exit, steady: bool) -> Verdict {
     if policy.forbids(exit) {
         return Verdict::Forbidden;
     }
@@ -35,7 +35,7 @@ pub(super) fn judge(policy: &RestartPolicy, exit: Exit, lasted: Duration) -> Ver
     match (again, success) {
         (false, true) => Verdict::Completed,
         (false, false) => Verdict::NotRestarted,
-        (true, _) if lasted >= policy.min_uptime => Verdict::RestartNow,
+        (true, _) if steady => Verdict::RestartNow,
         (true, _) => Verdict::FailedStart,
     }
 }
@@ -146,7 +146,11 @@ mod tests {
             (RestartWhen::Never, Exit::Code(0), long, Verdict::Completed),
             (RestartWhen::Never, Exit::Code(1), long, Verdict::NotRestarted),
         ] {
-            assert_eq!(judge(&on(when), exit, lasted), verdict, "{when:?} {exit:?} {lasted:?}");
+            assert_eq!(
+                judge(&on(when), exit, lasted >= policy().min_uptime),
+                verdict,
+                "{when:?} {exit:?} {lasted:?}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 use super::instance::Turn;
 use super::mutant::mutant;
 use super::wish::wanted_count;
-use super::{Action, Instance, Phase, Replace, Supervisor, Trial};
+use super::{Instance, Patience, Phase, Replace, Supervisor, Trial};
 use crate::model::{Moment, ProgramName, Slot};
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ impl Supervisor {
 fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
     let paused = instances.values().any(|i| matches!(i.trial, Trial::Failed(_))) && !mutant!(RollOverFailure);
     let may_go = |i: &Instance| match &i.replace {
-        Some(Replace::Operator { .. }) => true,
+        Some(Replace::Operator { .. } | Replace::Stuck(_)) => true,
         Some(Replace::Edit(_)) => !paused,
         None => false,
     };
@@ -76,7 +76,7 @@ fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
         free &= !goes;
     }
     if free {
-        let waiting = || instances.iter().filter(|(_, i)| matches!(i.phase, Phase::Running(_)) && may_go(i));
+        let waiting = || instances.iter().filter(|(_, i)| i.can_be_replaced() && may_go(i));
         // The one on trial first: what it was to prove is of no interest any more.
         let next = waiting().find(|(_, i)| i.trial == Trial::Running).or_else(|| waiting().next());
         steps.extend(next.map(|(index, _)| (*index, Step::Go)));
@@ -102,15 +102,30 @@ fn is_in_motion(instance: &Instance) -> bool {
 }
 
 impl Instance {
+    /// It runs, and nobody gave the attempt up.
+    fn can_be_replaced(&self) -> bool {
+        match &self.phase {
+            Phase::Running(run) => run.patience != Patience::GivenUp,
+            Phase::Starting(run) => run.started_at.is_some(),
+            Phase::Stopped
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Backoff(_)
+            | Phase::Waiting(_)
+            | Phase::Draining(..)
+            | Phase::Stopping(..)
+            | Phase::Killing(_) => false,
+        }
+    }
+
     /// Out of the drain, to wait for its turn.
     fn step_back(&mut self, turn: &mut Turn<'_>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
-        let Phase::Draining(run, _) = phase else {
+        let Phase::Draining(run, drain) = phase else {
             self.phase = phase;
             return;
         };
-        turn.out.push_back(Action::ForgetWork { run: run.id });
-        let why = "waits until another instance has been replaced".to_owned();
-        self.enter(turn, Phase::Running(run), Some(why));
+        self.leave_drain(turn, &run, drain, false);
+        self.go_on(turn, run, "waits until another instance has been replaced");
     }
 }

@@ -1,5 +1,6 @@
 //! The way down: the gate, the steps, KILL, and the sweep of what main left behind.
 
+use super::drain::patience_ends;
 use super::ended::humane;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
@@ -9,41 +10,6 @@ use crate::model::{Exit, Moment, Orphans, Signal, StopBy, StopPolicy, StopScope,
 use std::time::Duration;
 
 impl Instance {
-    /// A stop is wanted. Whatever wants it passes here: nothing is signalled in the middle of a task.
-    pub(super) fn open_gate(&mut self, turn: &mut Turn<'_>, run: Run) {
-        if self.is_forced(turn) {
-            return self.kill(turn, run, "without waiting, as asked");
-        }
-        if mutant!(SkipGate) {
-            return self.ask_to_stop(turn, run);
-        }
-        let until = run.spec.work.max_busy.map(|patience| turn.now + patience);
-        turn.out.push_back(Action::LookAtWork { run: run.id });
-        let why = self.stop_text(turn);
-        self.enter(turn, Phase::Draining(run, until), Some(why));
-    }
-
-    /// Neither a task nor a grace period is waited for.
-    fn is_forced(&self, turn: &Turn<'_>) -> bool {
-        self.hurry
-            || (turn.may_replace && matches!(self.replace, Some(Replace::Operator { force: true, .. })))
-    }
-
-    pub(super) fn settle_draining(&mut self, turn: &mut Turn<'_>, run: Run, until: Option<Moment>) {
-        let forget = Action::ForgetWork { run: run.id };
-        if self.is_forced(turn) {
-            self.kill(turn, run, "without waiting, as asked");
-        } else if turn.wish.is_run() && self.replace.is_none() {
-            self.enter(turn, Phase::Running(run), Some("the stop is not wanted any more".to_owned()));
-        } else if until.is_some_and(|until| until <= turn.now) {
-            self.kill(turn, run, "busy for longer than working_lock.max_busy");
-        } else {
-            self.phase = Phase::Draining(run, until);
-            return;
-        }
-        turn.out.push_back(forget);
-    }
-
     /// The first step of the stop policy.
     pub(super) fn ask_to_stop(&mut self, turn: &mut Turn<'_>, mut run: Run) {
         run.asked = true;
@@ -52,9 +18,12 @@ impl Instance {
         self.enter(turn, Phase::Stopping(run, StopStage::Asked { step: 0, deadline }), Some(why));
     }
 
-    pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, mut run: Run, stage: StopStage) {
-        let (StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline }) = stage;
-        let overdue = deadline <= turn.now || mutant!(NoGrace);
+    pub(super) fn settle_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage) {
+        let due = match stage {
+            StopStage::Asked { deadline, .. } | StopStage::Sweeping { deadline } => Some(deadline),
+            StopStage::Finishing { until, .. } | StopStage::Leftovers { until, .. } => until,
+        };
+        let overdue = due.is_some_and(|due| due <= turn.now) || mutant!(NoGrace);
         if !self.hurry && !overdue {
             self.phase = Phase::Stopping(run, stage);
             return;
@@ -63,7 +32,11 @@ impl Instance {
             return self.run_ended(turn, run);
         }
         if self.hurry {
-            return self.kill(turn, run, "without waiting, as asked");
+            let looked = matches!(stage, StopStage::Finishing { .. } | StopStage::Leftovers { .. });
+            let forget = looked.then_some(Action::ForgetWork { run: run.id, signalled: true });
+            self.kill(turn, run, "without waiting, as asked");
+            turn.out.extend(forget);
+            return;
         }
         match stage {
             StopStage::Asked { step, .. } if next_step(&run.spec.stop, step).is_some() => {
@@ -71,14 +44,20 @@ impl Instance {
                 let deadline = take_step(turn, &run, step);
                 self.phase = Phase::Stopping(run, StopStage::Asked { step, deadline });
             }
-            StopStage::Asked { .. } => {
-                let stop = &run.spec.stop;
-                let why = format!("it did not end within {} of {}", humane(stop.grace()), asked_by(stop));
-                run.overdue = Some(why.clone());
-                self.kill(turn, run, &why);
+            StopStage::Asked { step, .. } => self.finish(turn, run, step),
+            StopStage::Finishing { .. } | StopStage::Leftovers { .. } => {
+                self.past_patience(turn, run, stage);
             }
             StopStage::Sweeping { .. } => self.kill(turn, run, "its descendants did not end in time"),
         }
+    }
+
+    /// It did not heed its stop policy.
+    pub(super) fn kill_overdue(&mut self, turn: &mut Turn<'_>, mut run: Run) {
+        let stop = &run.spec.stop;
+        let why = format!("it did not end within {} of {}", humane(stop.grace()), asked_by(stop));
+        run.overdue = Some(why.clone());
+        self.kill(turn, run, &why);
     }
 
     pub(super) fn while_stopping(&mut self, turn: &mut Turn<'_>, run: Run, stage: StopStage, news: News) {
@@ -86,6 +65,29 @@ impl Instance {
             (StopStage::Asked { step, deadline }, News::Exited(exit, _)) => {
                 let deadline = deadline + later_steps(&run.spec.stop, step);
                 self.main_ended(turn, run, exit, deadline);
+            }
+            (StopStage::Asked { step, deadline }, News::Extend(by)) => {
+                let deadline = deadline.max(turn.now + by);
+                self.phase = Phase::Stopping(run, StopStage::Asked { step, deadline });
+            }
+            (StopStage::Finishing { .. }, News::Exited(exit, _)) => {
+                turn.out.push_back(Action::ForgetWork { run: run.id, signalled: true });
+                let deadline = turn.now + last_wait(&run.spec.stop);
+                self.main_ended(turn, run, exit, deadline);
+            }
+            (StopStage::Finishing { step, until }, News::Work(work)) => {
+                self.while_finishing(turn, run, (step, until), work);
+            }
+            (StopStage::Leftovers { grace, until }, News::Work(work)) => {
+                self.while_leftovers(turn, run, (grace, until), work);
+            }
+            (StopStage::Leftovers { .. }, News::TreeEmpty) => {
+                turn.out.push_back(Action::ForgetWork { run: run.id, signalled: true });
+                self.run_ended(turn, run);
+            }
+            (StopStage::Leftovers { .. }, News::TreeLeft(_)) => {
+                turn.out.push_back(Action::LookAtWork { run: run.id });
+                self.phase = Phase::Stopping(run, stage);
             }
             (StopStage::Sweeping { .. }, News::TreeEmpty) => self.run_ended(turn, run),
             (StopStage::Sweeping { deadline }, News::TreeLeft(processes)) => {
@@ -103,12 +105,21 @@ impl Instance {
                 self.phase = Phase::Stopping(run, stage);
             }
             (
-                StopStage::Asked { .. } | StopStage::Sweeping { .. },
+                StopStage::Asked { .. }
+                | StopStage::Finishing { .. }
+                | StopStage::Leftovers { .. }
+                | StopStage::Sweeping { .. },
                 News::Launched { .. }
                 | News::LaunchFailed(_)
                 | News::Exited(..)
                 | News::TreeLeft(_)
                 | News::TreeEmpty
+                | News::HookDone(..)
+                | News::Ready
+                | News::Beat(_)
+                | News::Stuck
+                | News::BeatEvery(_)
+                | News::Extend(_)
                 | News::Work(_),
             ) => self.phase = Phase::Stopping(run, stage),
         }
@@ -120,9 +131,21 @@ impl Instance {
         if kept {
             return self.run_ended(turn, run);
         }
+        let noun = if processes == 1 { "process, which is" } else { "processes, which are" };
+        self.why = format!("it ended and left {processes} {noun} to end");
+        let grace = deadline.since(turn.now);
+        if mutant!(SkipGate) {
+            return self.ask_leftovers(turn, run, grace);
+        }
+        let until = patience_ends(turn, &run);
+        turn.out.push_back(Action::LookAtWork { run: run.id });
+        self.phase = Phase::Stopping(run, StopStage::Leftovers { grace, until });
+    }
+
+    pub(super) fn ask_leftovers(&mut self, turn: &mut Turn<'_>, run: Run, grace: Duration) {
         turn.out.push_back(Action::AskToStop { run: run.id, signal: Signal::TERM, scope: StopScope::Tree });
-        let noun = if processes == 1 { "process, which was" } else { "processes, which were" };
-        self.why = format!("it ended and left {processes} {noun} asked to end");
+        turn.out.push_back(Action::ForgetWork { run: run.id, signalled: true });
+        let deadline = turn.now + grace;
         self.phase = Phase::Stopping(run, StopStage::Sweeping { deadline });
     }
 
@@ -133,13 +156,14 @@ impl Instance {
     }
 
     /// Why it is being stopped.
-    fn stop_text(&self, turn: &Turn<'_>) -> String {
+    pub(super) fn stop_text(&self, turn: &Turn<'_>) -> String {
         match (&turn.wish, &self.replace) {
             (Wish::Stop(reason), _) => reason.text(turn.slot.program.as_str()),
             (Wish::Run, Some(Replace::Edit(keys))) => {
                 format!("to be restarted because the configuration changed ({keys})")
             }
             (Wish::Run, Some(Replace::Operator { by, .. })) => format!("to be restarted, asked by {by}"),
+            (Wish::Run, Some(Replace::Stuck(how))) => format!("to be restarted: {how}"),
             (Wish::Run, None) => "to be started again".to_owned(),
         }
     }
@@ -178,6 +202,14 @@ fn later_steps(policy: &StopPolicy, step: u32) -> Duration {
             .skip(step as usize + 1)
             .fold(Duration::ZERO, |sum, next| sum.saturating_add(next.wait)),
         StopBy::Command { .. } => Duration::ZERO,
+    }
+}
+
+/// How long the last step has.
+pub(super) fn last_wait(policy: &StopPolicy) -> Duration {
+    match &policy.by {
+        StopBy::Signals(steps) => steps.last().map_or(Duration::ZERO, |step| step.wait),
+        StopBy::Command { timeout, .. } => *timeout,
     }
 }
 

@@ -4,7 +4,9 @@ use super::core::TableState;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::wanted_count;
-use super::{Action, Instance, Phase, Run, StopStage, Supervisor, TableEntry, TableStage};
+use super::{
+    Action, Drain, Instance, Patience, Phase, Run, StopStage, Supervisor, TableEntry, TableStage, Watchdog,
+};
 use crate::model::{Exit, Generation, Moment, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -134,7 +136,14 @@ impl Supervisor {
                     self.settle(now, &slot);
                 }
             }
-            News::StopCommandDone(_) | News::Work(_) => {}
+            News::StopCommandDone(_)
+            | News::HookDone(..)
+            | News::Ready
+            | News::Beat(_)
+            | News::Stuck
+            | News::BeatEvery(_)
+            | News::Extend(_)
+            | News::Work(_) => {}
         }
     }
 
@@ -207,8 +216,14 @@ impl Instance {
     fn resume(&mut self, turn: &mut Turn<'_>) {
         self.take_spec(turn);
         match &self.phase {
-            Phase::Draining(run, _) => turn.out.push_back(Action::LookAtWork { run: run.id }),
-            Phase::Stopping(run, StopStage::Sweeping { .. }) => {
+            Phase::Draining(run, Drain::Task { .. }) | Phase::Stopping(run, StopStage::Finishing { .. }) => {
+                turn.out.push_back(Action::LookAtWork { run: run.id });
+            }
+            Phase::Running(run) if run.watchdog.is_some_and(|watchdog| watchdog.checking) => {
+                turn.out.push_back(Action::CheckBeat { run: run.id });
+            }
+            // What is left is told again, and with it begins what followed.
+            Phase::Stopping(run, StopStage::Sweeping { .. } | StopStage::Leftovers { .. }) => {
                 turn.out.push_back(Action::CheckTree { run: run.id });
             }
             Phase::Killing(run) => {
@@ -217,7 +232,9 @@ impl Instance {
                     turn.out.push_back(Action::CheckTree { run: run.id });
                 }
             }
-            Phase::Stopping(_, StopStage::Asked { .. })
+            // A hook that was lost is not waited for longer than it may take.
+            Phase::Draining(_, Drain::Hook { .. })
+            | Phase::Stopping(_, StopStage::Asked { .. })
             | Phase::Stopped
             | Phase::Completed
             | Phase::Failed(_)
@@ -237,6 +254,9 @@ impl Run {
         spec: Arc<Program>,
         generation: Generation,
     ) -> Self {
+        let ready = spec.ready;
+        let unknown = Moment::from_nanos(0);
+        let watchdog = spec.watchdog.map(|every| Watchdog { every, last: unknown, checking: false });
         Self {
             id,
             label,
@@ -247,7 +267,15 @@ impl Run {
             adopted: false,
             exit: None,
             asked: false,
+            ready,
+            ready_said: false,
+            ready_at: None,
+            extended: None,
+            watchdog,
             busy_since: None,
+            busy_what: None,
+            patience: Patience::Whole,
+            late: None,
             words: None,
             sent: None,
             overdue: None,

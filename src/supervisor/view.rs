@@ -4,10 +4,10 @@ use super::ended::humane;
 use super::flights::waits_text;
 use super::wish::{Wish, wanted_count};
 use super::{
-    Desired, Instance, InstanceStatus, Phase, PhaseKind, ProgramStatus, Settled, Status, StopStage,
-    Supervisor, Trial,
+    Desired, Drain, Instance, InstanceStatus, Patience, Phase, PhaseKind, ProgramStatus, Run, Settled,
+    Status, StopStage, Supervisor, Trial,
 };
-use crate::model::{InstanceLabel, Moment, ProgramName, Slot};
+use crate::model::{InstanceLabel, Moment, PastMaxBusy, ProgramName, ReadyBy, Slot};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -128,11 +128,14 @@ impl Supervisor {
                 | Phase::Killing(_),
                 _,
             ) => Settled::Moving,
+            // Somebody may ask again; until then nothing moves.
+            (Phase::Running(run), Wish::Stop(_)) if run.patience == Patience::GivenUp => Settled::Bad,
             (Phase::Running(_), Wish::Stop(_)) => Settled::Moving,
             (Phase::Running(run), Wish::Run) => match (&instance.replace, run.started_at) {
                 (Some(_), _) if self.replacing_has_stopped(&slot.program) => Settled::Bad,
+                (Some(_), _) if run.patience == Patience::GivenUp => Settled::Bad,
                 (Some(_), _) | (None, None) => Settled::Moving,
-                (None, Some(at)) if now.since(at) >= LIVED => Settled::Good,
+                (None, Some(at)) if run.ready.by != ReadyBy::Spawn || now.since(at) >= LIVED => Settled::Good,
                 (None, Some(at)) => Settled::At(at + LIVED),
             },
             (Phase::Failed(_) | Phase::Backoff(_), Wish::Run) => Settled::Bad,
@@ -158,16 +161,39 @@ impl Instance {
         }
     }
 
+    /// What becomes of a drain that lasts too long.
+    fn patience_text(&self, run: &Run, left: String) -> String {
+        let then = match run.spec.work.then {
+            PastMaxBusy::Kill => "is killed",
+            PastMaxBusy::Signal => "is signalled all the same",
+            PastMaxBusy::Keep => "is left running",
+        };
+        format!(", or {then} in {left} (working_lock.max_busy)")
+    }
+
     /// Why it is in this phase, in one sentence that is true at `now`.
     fn reason(&self, now: Moment) -> String {
         let left = |at: Moment| humane(at.since(now));
         match &self.phase {
             Phase::Backoff(at) => format!("{}; next start in {}", self.why, left(*at)),
             Phase::Failed(Some(at)) => format!("{}; one more try in {}", self.why, left(*at)),
-            Phase::Draining(run, _) => {
-                let busy = run.busy_since.map(|since| format!("busy for {}, ", humane(now.since(since))));
-                format!("{}stops when idle: {}", busy.unwrap_or_default(), self.why)
+            Phase::Draining(_, Drain::Hook { hook, deadline }) => {
+                format!("{} runs, for {} at most: {}", hook.key(), left(*deadline), self.why)
             }
+            Phase::Draining(run, Drain::Task { until }) => {
+                let busy = run.busy_text(now).map(|busy| format!("{busy}, ")).unwrap_or_default();
+                let patience = until.map(|at| self.patience_text(run, left(at))).unwrap_or_default();
+                format!("{busy}stops when idle{patience}: {}", self.why)
+            }
+            Phase::Stopping(run, StopStage::Finishing { step, .. }) => {
+                let asked = super::stop::step_text(&run.spec.stop, *step);
+                let busy = run.busy_text(now).unwrap_or_else(|| "asked whether it is busy".to_owned());
+                format!("{asked}; {busy}, SIGKILL waits for the end of that: {}", self.why)
+            }
+            Phase::Stopping(run, StopStage::Leftovers { .. }) => match run.busy_text(now) {
+                Some(busy) => format!("{}; {busy}", self.why),
+                None => self.why.clone(),
+            },
             Phase::Stopping(run, StopStage::Asked { step, deadline }) => {
                 let asked = super::stop::step_text(&run.spec.stop, *step);
                 let next = super::stop::next_signal(&run.spec.stop, *step);

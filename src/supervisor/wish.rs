@@ -32,6 +32,11 @@ impl Wish {
         matches!(self, Self::Run)
     }
 
+    /// Everything ends.
+    pub(super) const fn is_shutdown(&self) -> bool {
+        matches!(self, Self::Stop(StopReason::Shutdown { .. }))
+    }
+
     /// Nothing is to be waited for.
     pub(super) const fn is_forced(&self) -> bool {
         matches!(self, Self::Stop(StopReason::Shutdown { force: true }))

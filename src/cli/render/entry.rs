@@ -50,9 +50,11 @@ fn said(entry: &Entry, clock: &Clock) -> String {
 
 fn style(kind: Kind) -> Style {
     match kind {
-        Kind::LaunchFailed | Kind::ConfigInvalid | Kind::RolloutStopped | Kind::StopCommandFailed => {
-            AnsiColor::Red.on_default()
-        }
+        Kind::LaunchFailed
+        | Kind::ConfigInvalid
+        | Kind::HookFailed
+        | Kind::RolloutStopped
+        | Kind::StopCommandFailed => AnsiColor::Red.on_default(),
         Kind::Exited | Kind::Leftovers | Kind::LogTrouble => AnsiColor::Yellow.on_default(),
         Kind::Request | Kind::ConfigChanged | Kind::ConfigValid => AnsiColor::Cyan.on_default(),
         Kind::SupervisorStarted

@@ -1,13 +1,15 @@
 //! The records as JSON: our own form, with a version, so that a later sppm can read what this one wrote.
 
-use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, ProgramName, RunId, Signal};
+use super::run_dto::{ExitDto, HookDto, RunDto, nanos};
+use crate::model::{Exit, Generation, Moment, Program, ProgramName};
 use crate::supervisor::{
-    Author, Instance, Override, Phase, Replace, Run, ScaleWish, ShutdownRecord, Started, StopStage, StopWish,
-    Ticket, Trial,
+    Author, Drain, Instance, Override, Phase, Replace, ScaleWish, ShutdownRecord, Started, StopStage,
+    StopWish, Ticket, Trial,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The version of the form.
 pub(super) const VERSION: u32 = 1;
@@ -59,35 +61,14 @@ enum PhaseDto {
     Starting(RunDto),
     Running(RunDto),
     Draining(RunDto, Option<u64>),
+    /// Which hook, its deadline.
+    Hook(RunDto, HookDto, u64),
     Asked(RunDto, u32, u64),
+    Finishing(RunDto, u32, Option<u64>),
+    /// The grace in nanoseconds, when the patience ends.
+    Leftovers(RunDto, u64, Option<u64>),
     Sweeping(RunDto, u64),
     Killing(RunDto),
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct RunDto {
-    id: String,
-    label: String,
-    generation: u64,
-    pid: Option<u32>,
-    started_at: Option<u64>,
-    exit: Option<(ExitDto, u64)>,
-    asked: bool,
-    busy_since: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    words: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sent: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    overdue: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ExitDto {
-    Code(u8),
-    Signal(i32, bool),
-    Unknown,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,6 +76,7 @@ enum ExitDto {
 enum ReplaceDto {
     Edit(String),
     Operator(String, bool),
+    Stuck(String),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -158,6 +140,7 @@ impl InstanceDto {
             replace: parts.replace.map(|replace| match replace {
                 Replace::Edit(keys) => ReplaceDto::Edit(keys),
                 Replace::Operator { by, force } => ReplaceDto::Operator(by, force),
+                Replace::Stuck(how) => ReplaceDto::Stuck(how),
             }),
             trial: match parts.trial {
                 Trial::None => TrialDto::None,
@@ -185,6 +168,7 @@ impl InstanceDto {
             replace: self.replace.map(|replace| match replace {
                 ReplaceDto::Edit(keys) => Replace::Edit(keys),
                 ReplaceDto::Operator(by, force) => Replace::Operator { by, force },
+                ReplaceDto::Stuck(how) => Replace::Stuck(how),
             }),
             trial: match self.trial {
                 TrialDto::None => Trial::None,
@@ -222,7 +206,18 @@ impl PhaseDto {
             Phase::Waiting(Ticket { number, judged, again }) => Self::Waiting(*number, *judged, *again),
             Phase::Starting(run) => Self::Starting(RunDto::of(run)),
             Phase::Running(run) => Self::Running(RunDto::of(run)),
-            Phase::Draining(run, until) => Self::Draining(RunDto::of(run), until.map(Moment::as_nanos)),
+            Phase::Draining(run, Drain::Task { until }) => {
+                Self::Draining(RunDto::of(run), until.map(Moment::as_nanos))
+            }
+            Phase::Draining(run, Drain::Hook { hook, deadline }) => {
+                Self::Hook(RunDto::of(run), HookDto::of(*hook), deadline.as_nanos())
+            }
+            Phase::Stopping(run, StopStage::Finishing { step, until }) => {
+                Self::Finishing(RunDto::of(run), *step, until.map(Moment::as_nanos))
+            }
+            Phase::Stopping(run, StopStage::Leftovers { grace, until }) => {
+                Self::Leftovers(RunDto::of(run), nanos(*grace), until.map(Moment::as_nanos))
+            }
             Phase::Stopping(run, StopStage::Asked { step, deadline }) => {
                 Self::Asked(RunDto::of(run), *step, deadline.as_nanos())
             }
@@ -243,7 +238,23 @@ impl PhaseDto {
             Self::Waiting(number, judged, again) => Phase::Waiting(Ticket { number, judged, again }),
             Self::Starting(run) => Phase::Starting(run.restore(program, find)?),
             Self::Running(run) => Phase::Running(run.restore(program, find)?),
-            Self::Draining(run, until) => Phase::Draining(run.restore(program, find)?, until.map(moment)),
+            Self::Draining(run, until) => {
+                let drain = Drain::Task { until: until.map(moment) };
+                Phase::Draining(run.restore(program, find)?, drain)
+            }
+            Self::Hook(run, hook, deadline) => {
+                let drain = Drain::Hook { hook: hook.restore(), deadline: moment(deadline) };
+                Phase::Draining(run.restore(program, find)?, drain)
+            }
+            Self::Finishing(run, step, until) => {
+                let stage = StopStage::Finishing { step, until: until.map(moment) };
+                Phase::Stopping(run.restore(program, find)?, stage)
+            }
+            Self::Leftovers(run, grace, until) => {
+                let stage =
+                    StopStage::Leftovers { grace: Duration::from_nanos(grace), until: until.map(moment) };
+                Phase::Stopping(run.restore(program, find)?, stage)
+            }
             Self::Asked(run, step, deadline) => {
                 let stage = StopStage::Asked { step, deadline: moment(deadline) };
                 Phase::Stopping(run.restore(program, find)?, stage)
@@ -262,7 +273,10 @@ impl PhaseDto {
             Self::Starting(run)
             | Self::Running(run)
             | Self::Draining(run, _)
+            | Self::Hook(run, ..)
             | Self::Asked(run, ..)
+            | Self::Finishing(run, ..)
+            | Self::Leftovers(run, ..)
             | Self::Sweeping(run, _)
             | Self::Killing(run) => Some(run),
         }
@@ -274,67 +288,12 @@ impl PhaseDto {
             Self::Starting(run)
             | Self::Running(run)
             | Self::Draining(run, _)
+            | Self::Hook(run, ..)
             | Self::Asked(run, ..)
+            | Self::Finishing(run, ..)
+            | Self::Leftovers(run, ..)
             | Self::Sweeping(run, _)
             | Self::Killing(run) => Some(run),
-        }
-    }
-}
-
-impl RunDto {
-    fn of(run: &Run) -> Self {
-        Self {
-            id: run.id.to_string(),
-            label: run.label.to_string(),
-            generation: run.generation.0,
-            pid: run.pid,
-            started_at: run.started_at.map(Moment::as_nanos),
-            exit: run.exit.map(|(exit, at)| (ExitDto::of(exit), at.as_nanos())),
-            asked: run.asked,
-            busy_since: run.busy_since.map(Moment::as_nanos),
-            words: run.words.clone(),
-            sent: run.sent.map(Signal::number),
-            overdue: run.overdue.clone(),
-        }
-    }
-
-    fn restore(self, program: &ProgramName, find: &FindSpec<'_>) -> Option<Run> {
-        let generation = Generation(self.generation);
-        Some(Run {
-            id: self.id.parse::<RunId>().ok()?,
-            label: InstanceLabel::recorded(&self.label),
-            spec: find(program, generation)?,
-            generation,
-            pid: self.pid,
-            started_at: self.started_at.map(Moment::from_nanos),
-            adopted: true,
-            exit: self.exit.map(|(exit, at)| (exit.restore(), Moment::from_nanos(at))),
-            asked: self.asked,
-            busy_since: self.busy_since.map(Moment::from_nanos),
-            words: self.words,
-            sent: self.sent.and_then(Signal::from_number),
-            overdue: self.overdue,
-        })
-    }
-}
-
-impl ExitDto {
-    fn of(exit: Exit) -> Self {
-        match exit {
-            Exit::Code(code) => Self::Code(code),
-            Exit::Signal { signal, core } => Self::Signal(signal.number(), core),
-            Exit::Unknown => Self::Unknown,
-        }
-    }
-
-    fn restore(self) -> Exit {
-        match self {
-            Self::Code(code) => Exit::Code(code),
-            Self::Signal(number, core) => match Signal::from_number(number) {
-                Some(signal) => Exit::Signal { signal, core },
-                None => Exit::Unknown,
-            },
-            Self::Unknown => Exit::Unknown,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod dto;
 mod file;
 mod plans;
+mod run_dto;
 mod wishes;
 
 pub(super) use file::{Found, Records};

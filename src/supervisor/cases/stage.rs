@@ -10,8 +10,9 @@
 //! - `show web`: phase and reason of each instance
 
 use crate::model::{
-    Exit, Generation, GiveUp, InstanceLabel, Instances, Moment, Orphans, PerMille, Plan, Program,
-    RestartWhen, RunId, Signal, Slot, StartConcurrency, StopBy, StopStep, Template,
+    Exit, Generation, GiveUp, Hook, HookKind, InstanceLabel, Instances, Moment, OnStop, Orphans, PastMaxBusy,
+    PerMille, Plan, Program, Readiness, ReadyBy, RestartWhen, RunId, Signal, Slot, StartConcurrency, StopBy,
+    StopStep, Template,
 };
 use crate::supervisor::simulation::behaviour::failure;
 use crate::supervisor::simulation::plans::{name, plan_of, program};
@@ -29,6 +30,8 @@ struct Entry {
     label: InstanceLabel,
     generation: Generation,
     stage: TableStage,
+    /// It has tasks: whether it is busy is told by lines.
+    works: bool,
 }
 
 pub(super) struct Stage {
@@ -126,6 +129,10 @@ impl Stage {
         self.names.iter().find(|(_, id)| **id == run).map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
+    fn works(&self, run: RunId) -> bool {
+        self.table.get(&run).is_some_and(|entry| entry.works)
+    }
+
     fn plan(&mut self, programs: &[&str]) {
         let number = |text: &&str| text.strip_prefix("at-once=").map(|number| number.parse().unwrap());
         let at_once: Option<u32> = programs.iter().find_map(number);
@@ -174,6 +181,12 @@ impl Stage {
             | Event::TreeLeft { .. }
             | Event::TreeEmpty { .. }
             | Event::StopCommandDone { .. }
+            | Event::HookDone { .. }
+            | Event::Ready { .. }
+            | Event::Beat { .. }
+            | Event::Stuck { .. }
+            | Event::BeatEvery { .. }
+            | Event::Extend { .. }
             | Event::Work { .. }
             | Event::Table { .. } => {}
         }
@@ -204,7 +217,11 @@ impl Stage {
     fn done(&mut self) -> Vec<String> {
         let mut done = Vec::new();
         while let Some(action) = self.core.next_action() {
-            if let Some(left) = &mut self.left {
+            let aside = match &action {
+                Action::LookAtWork { run } | Action::ForgetWork { run, .. } => !self.works(*run),
+                _ => false,
+            };
+            if let Some(left) = self.left.as_mut().filter(|_| !aside) {
                 if *left == 0 {
                     break;
                 }
@@ -252,11 +269,14 @@ impl Stage {
                 let name = format!("{}.{}#{count}", launch.slot.program, launch.slot.index);
                 self.names.insert(name.clone(), launch.run);
                 let Program { command, .. } = &*launch.spec;
+                let works = launch.spec.tags.iter().any(|tag| tag == "work");
                 let crate::model::Command::Exec(words) = command else { return None };
                 let text = format!("launch {name} as {}: {}", launch.label, words[0]);
                 let (slot, label, generation) = (launch.slot, launch.label, launch.generation);
-                self.table
-                    .insert(launch.run, Entry { name, slot, label, generation, stage: TableStage::Forked });
+                self.table.insert(
+                    launch.run,
+                    Entry { name, slot, label, generation, stage: TableStage::Forked, works },
+                );
                 text
             }
             Action::AskToStop { run, signal, .. } => format!("ask {} {signal}", self.name(run)),
@@ -264,8 +284,17 @@ impl Stage {
             Action::Signal { run, signal } => format!("signal {} {signal}", self.name(run)),
             Action::Kill { run } => format!("kill {}", self.name(run)),
             Action::CheckTree { run } => format!("check {}", self.name(run)),
-            Action::LookAtWork { run } => format!("look at {}", self.name(run)),
-            Action::ForgetWork { run } => format!("forget {}", self.name(run)),
+            Action::LookAtWork { run } if self.works(run) => format!("look at {}", self.name(run)),
+            // The shell answers at once.
+            Action::LookAtWork { run } => {
+                self.core.handle(self.now, Event::Work { run, work: Work::Idle });
+                return None;
+            }
+            Action::ForgetWork { run, .. } if !self.works(run) => return None,
+            Action::ForgetWork { run, .. } => format!("forget {}", self.name(run)),
+            Action::RunHook { run, hook, .. } => format!("{} for {}", hook.key(), self.name(run)),
+            Action::EndHook { run, hook } => format!("end {} for {}", hook.key(), self.name(run)),
+            Action::CheckBeat { run } => format!("feel {}", self.name(run)),
             Action::Respec { run, .. } => format!("respec {}", self.name(run)),
             Action::Release { run } => {
                 let entry = self.table.remove(&run);
@@ -294,11 +323,31 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>, last_word: Option<&str>
         "exited" => Event::Exited { run, exit: exit(detail), words: last_word.map(str::to_owned) },
         "left" => Event::TreeLeft { run, processes: detail.unwrap().parse().unwrap() },
         "empty" => Event::TreeEmpty { run },
-        "busy" => Event::Work { run, work: Work::Busy },
+        "busy" => Event::Work {
+            run,
+            work: Work::Busy { since: Moment::from_nanos(1_000_000_000), what: detail.map(str::to_owned) },
+        },
+        "ready" => Event::Ready { run },
+        "stuck" => Event::Stuck { run },
+        "hook" => {
+            Event::HookDone { run, hook: HookKind::BeforeStop, exit: detail.map(|text| exit(Some(text))) }
+        }
+        "restart-hook" => {
+            Event::HookDone { run, hook: HookKind::BeforeRestart, exit: detail.map(|text| exit(Some(text))) }
+        }
+        "beat" => Event::Beat {
+            run,
+            at: Moment::from_nanos(detail.unwrap().parse::<u64>().unwrap() * 1_000_000_000),
+        },
+        "extend" => Event::Extend { run, by: Duration::from_secs(detail.unwrap().parse().unwrap()) },
         "idle" => Event::Work { run, work: Work::Idle },
         "command" => Event::StopCommandDone { run, exit: detail.map(|text| exit(Some(text))) },
         other => panic!("no such line: {other}"),
     }
+}
+
+fn hook(timeout: Duration) -> Hook {
+    Hook { argv: vec![Template::new("hook")], timeout }
 }
 
 /// `web`, then options after colons: `v2` another command, `x3` instances, `work` or `work=5` (max_busy), `off`
@@ -314,7 +363,17 @@ fn program_of(text: &str) -> Program {
         let (key, value) = part.split_once('=').unwrap_or((part, "0"));
         let seconds = Duration::from_secs(value.parse().unwrap());
         match key {
-            "work" => spec.work.max_busy = (!seconds.is_zero()).then_some(seconds),
+            "work" => {
+                spec.work.max_busy = (!seconds.is_zero()).then_some(seconds);
+                spec.tags.push("work".to_owned());
+            }
+            "signal" => spec.work.on_stop = OnStop::Signal,
+            "then-signal" => spec.work.then = PastMaxBusy::Signal,
+            "then-keep" => spec.work.then = PastMaxBusy::Keep,
+            "notify" => spec.ready = Readiness { by: ReadyBy::Notify, timeout: seconds },
+            "watchdog" => spec.watchdog = Some(seconds),
+            "before-stop" => spec.hooks.before_stop = Some(hook(seconds)),
+            "before-restart" => spec.hooks.before_restart = Some(hook(seconds)),
             "off" => spec.autostart = false,
             "keep" => spec.orphans = Orphans::Keep,
             "never" => spec.restart.when = RestartWhen::Never,

@@ -23,6 +23,12 @@ pub(super) struct Behaviour {
     pub(super) left_end: Option<Duration>,
     /// How long the stop command runs, how it ends (`None`: could not be launched).
     pub(super) command: (Duration, Option<Exit>),
+    /// When it says that it is ready, after its start; `None`: never.
+    pub(super) ready: Option<Duration>,
+    /// It gives signs of life.
+    pub(super) beats: bool,
+    /// How long its hooks run, how they end (`None`: could not be launched).
+    pub(super) hook: (Duration, Option<Exit>),
     /// It has tasks.
     pub(super) works: bool,
     /// How long a task lasts, and the pause between two; the first begins at once or after a pause.
@@ -44,6 +50,9 @@ impl Behaviour {
             left_heed: Some(Duration::ZERO),
             left_end: None,
             command: (Duration::from_millis(20), Some(Exit::Code(0))),
+            ready: Some(Duration::from_millis(20)),
+            beats: true,
+            hook: (Duration::from_millis(20), Some(Exit::Code(0))),
             works: false,
             task: Duration::from_millis(300),
             pause: Duration::from_millis(300),
@@ -81,6 +90,9 @@ impl Behaviour {
             left_heed: dice.percent(kind, 60).then(|| dice.pick(kind, &delays)),
             left_end: dice.percent(kind, 30).then(|| dice.millis(kind, 0, 15_000)),
             command: (dice.millis(kind, 0, 2000), command),
+            ready: (!dice.percent(kind, swarm.mute)).then(|| dice.millis(kind, 0, 8_000)),
+            beats: !dice.percent(kind, swarm.mute),
+            hook: (dice.millis(kind, 0, 4000), command),
             works: dice.percent(kind, swarm.gated),
             task: dice.millis(kind, 10, 40_000),
             pause: dice.millis(kind, 10, 5_000),

@@ -105,6 +105,7 @@ impl Sim {
         while let Some(action) = twin.next_action() {
             let harmless = match &action {
                 Action::LookAtWork { .. }
+                | Action::CheckBeat { .. }
                 | Action::CheckTree { .. }
                 | Action::Kill { .. }
                 | Action::Record { .. }
@@ -114,6 +115,8 @@ impl Sim {
                 | Action::RunStopCommand { .. }
                 | Action::Signal { .. }
                 | Action::ForgetWork { .. }
+                | Action::RunHook { .. }
+                | Action::EndHook { .. }
                 | Action::Respec { .. }
                 | Action::Release { .. }
                 | Action::RecordShutdown(_)

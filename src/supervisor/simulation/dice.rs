@@ -110,6 +110,10 @@ pub(super) struct Swarm {
     pub(super) launch: u64,
     /// Per cent of the programs that publish whether they work.
     pub(super) gated: u64,
+    /// Per cent of the programs that are watched, have hooks, have to say that they are ready.
+    pub(super) watched: u64,
+    /// Per cent of the runs that never say so, or give no sign of life.
+    pub(super) mute: u64,
     /// Per cent of the programs with more than one instance.
     pub(super) several: u64,
     /// Most of what happens is about this one of `plans::NAMES`, if any.
@@ -144,6 +148,8 @@ impl Swarm {
             gated: weight(80, 40),
             several: weight(90, 20),
             fatal: weight(20, 90),
+            watched: weight(60, 60),
+            mute: weight(40, 40),
             favourite,
         }
     }

@@ -7,11 +7,12 @@ use super::memory::Watch;
 use super::plans::{any_plan, edited};
 use super::trace::{brief, brief_action};
 use super::world::World;
-use crate::model::{Moment, Plan, ProgramName, RunId, Slot};
+use crate::model::{HookKind, Moment, Plan, ProgramName, ReadyBy, RunId, Slot};
 use crate::supervisor::diff::{compare, diff};
 use crate::supervisor::{Action, Event, Instance, Phase, Restored, Supervisor, Work};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// More actions than this after one event are an endless loop.
 const MOST_ACTIONS: u32 = 2000;
@@ -178,16 +179,19 @@ impl Sim {
             Action::Kill { run } => world.kill(now, run, dice),
             Action::CheckTree { run } => world.check_tree(now, run, dice, &self.swarm),
             Action::LookAtWork { run } => world.look_at_work(now, run, dice, &self.swarm),
-            Action::ForgetWork { run } => world.forget_work(run),
+            Action::ForgetWork { run, .. } => world.forget_work(run),
+            Action::RunHook { run, hook, .. } => world.run_hook(now, run, hook),
+            Action::CheckBeat { run } => world.check_beat(now, run, dice, &self.swarm),
             Action::Respec { run, spec, generation } => {
                 if let Some(process) = world.table.get_mut(&run) {
                     process.grace = process.grace.min(spec.stop.grace());
+                    process.hooks_changed |= process.spec.hooks != spec.hooks;
                     process.spec = spec;
                     process.generation = generation;
                 }
             }
             Action::Release { run } => world.release(run),
-            Action::Signal { .. } | Action::Note(_) => {}
+            Action::Signal { .. } | Action::EndHook { .. } | Action::Note(_) => {}
             Action::Finish { .. } => {
                 self.finished = true;
                 let last = self.core.next_action();
@@ -328,6 +332,11 @@ impl Sim {
             Event::Work { run, work: Work::Idle },
             Event::LaunchFailed { run, failure: super::behaviour::failure() },
             Event::StopCommandDone { run, exit: None },
+            Event::HookDone { run, hook: HookKind::BeforeStop, exit: None },
+            Event::Ready { run },
+            Event::Beat { run, at: self.now },
+            Event::Stuck { run },
+            Event::Extend { run, by: Duration::from_secs(1) },
         ];
         let event = events[self.dice.below(Kind::Step, events.len() as u64) as usize].clone();
         let before: Vec<(Slot, Instance)> = self.core.instances().map(|(s, i)| (s, i.clone())).collect();
@@ -355,12 +364,24 @@ impl Sim {
         })?;
         demand(self.ledger.overrides == self.core.overrides, Law::Handoff, || "overrides differ".to_owned())?;
         self.check_owned()?;
+        self.check_ready()?;
         self.check_room()?;
         for (slot, _) in self.core.instances() {
             let (wanted, wished) = (self.wanted(&slot), self.core.wish_of(&slot).is_run());
             demand(wanted == wished, Law::Wishes, || format!("{slot:?}: wanted {wanted}, wish {wished}"))?;
         }
         if self.dice.percent(Kind::Checks, 10) { self.check_twin() } else { Ok(()) }
+    }
+
+    /// Law 9.
+    fn check_ready(&self) -> Checked {
+        for (slot, instance) in self.core.instances() {
+            let Phase::Running(run) = &instance.phase else { continue };
+            let said = self.world.table.get(&run.id).is_none_or(|process| process.said_ready);
+            let may = said || run.ready.by == ReadyBy::Spawn;
+            demand(may, Law::Ready, || format!("{slot:?} counts as ready and never said so"))?;
+        }
+        Ok(())
     }
 
     fn check_owned(&self) -> Checked {

@@ -2,9 +2,9 @@
 
 use super::driver::{Cause, Room, Sim};
 use super::world::{Process, Stage};
-use crate::model::{Moment, Orphans, RunId, Slot};
+use crate::model::{HookKind, Moment, OnStop, Orphans, PastMaxBusy, RunId, Slot};
 use crate::supervisor::diff::compare;
-use crate::supervisor::{Action, Launch};
+use crate::supervisor::{Action, Instance, Launch, Phase, StopStage};
 
 /// The laws of ARCHITECTURE.md by what they are about. The tenth (same seed, same trace) is kept by a test in `mutants`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub(super) enum Law {
     Concerned,
     /// 8: everything ends, and `Finish` comes last.
     EndsLast,
+    /// 9: what has to say that it is ready is not ready before.
+    Ready,
+    /// Hooks are run before what they are for.
+    Hooks,
     /// 11: news of a past run change nothing.
     Past,
     /// 12: a take-over changes nothing.
@@ -86,7 +90,14 @@ impl Sim {
                     format!("{run} drains without a cause")
                 })
             }
-            Action::ForgetWork { run } | Action::Respec { run, .. } => self.process(*run).map(|_| ()),
+            Action::RunHook { run, .. } => {
+                let resumed = matches!(cause, Cause::Table) || self.has_cause(*run);
+                demand(resumed, Law::Concerned, || format!("a hook of {run} without a cause"))
+            }
+            Action::CheckBeat { run } => self.process(*run).map(|_| ()),
+            Action::ForgetWork { run, .. } | Action::EndHook { run, .. } | Action::Respec { run, .. } => {
+                self.process(*run).map(|_| ())
+            }
             Action::Release { run } => self.check_release(*run),
             Action::Finish { .. } => {
                 let nothing = self.world.table.is_empty();
@@ -116,13 +127,16 @@ impl Sim {
             | Action::RunStopCommand { run, .. }
             | Action::Kill { run }
             | Action::LookAtWork { run }
-            | Action::ForgetWork { run }
+            | Action::RunHook { run, .. }
+            | Action::EndHook { run, .. }
+            | Action::ForgetWork { run, .. }
             | Action::Respec { run, .. } => of(run),
             Action::RecordShutdown(_)
             | Action::RecordPlan { .. }
             | Action::KeepOverride { .. }
             | Action::Signal { .. }
             | Action::CheckTree { .. }
+            | Action::CheckBeat { .. }
             | Action::Release { .. }
             | Action::Note(_)
             | Action::Finish { .. } => None,
@@ -168,7 +182,27 @@ impl Sim {
     fn has_cause(&self, run: RunId) -> bool {
         let Some(process) = self.world.table.get(&run) else { return false };
         let slot = &process.slot;
-        !self.wanted(slot) || self.watch.restarts.contains(slot) || self.is_outdated(run)
+        !self.wanted(slot)
+            || self.watch.restarts.contains(slot)
+            || self.is_outdated(run)
+            || self.is_silent(run)
+            || self.is_late(run)
+    }
+
+    /// It gave no sign of life for so long that it may be taken for stuck.
+    pub(super) fn is_silent(&self, run: RunId) -> bool {
+        let Some(process) = self.world.table.get(&run) else { return false };
+        let every = process.at_launch.watchdog;
+        !process.behaviour.beats && every.is_some_and(|every| self.now.since(process.beat_at) >= every)
+    }
+
+    /// It did not say in time that it is ready.
+    fn is_late(&self, run: RunId) -> bool {
+        let Some(process) = self.world.table.get(&run) else { return false };
+        let slot = self.core.instance(&process.slot).and_then(Instance::run);
+        let judged = slot.is_some_and(|live| live.id == run && live.late.is_some());
+        let timeout = process.at_launch.ready.timeout;
+        judged && process.started_at.is_some_and(|at| self.now.since(at) >= timeout)
     }
 
     pub(super) fn is_outdated(&self, run: RunId) -> bool {
@@ -190,10 +224,41 @@ impl Sim {
         if process.asks > 0 {
             return Ok(());
         }
+        let overran = self.is_patient(process) && process.spec.work.then == PastMaxBusy::Signal;
+        let at_once = process.spec.work.on_stop == OnStop::Signal;
         let busy = process.busy || !process.looked;
-        demand(!busy, Law::Busy, || format!("{run} was signalled in the middle of a task"))?;
+        demand(!busy || at_once || overran, Law::Busy, || {
+            format!("{run} was signalled in the middle of a task")
+        })?;
+        let hooked = process.hooks_changed || self.has_run_hooks(process);
+        demand(hooked, Law::Hooks, || format!("{run} was signalled before its hooks were run"))?;
+        if let Some(process) = self.world.table.get_mut(&run) {
+            process.overran |= overran && busy;
+        }
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was asked to stop without a cause"))?;
         self.remember_replacing(run)
+    }
+
+    fn has_run_hooks(&self, process: &Process) -> bool {
+        let hooks = &process.spec.hooks;
+        let stopped = hooks.before_stop.is_none() || process.hooked.contains(&HookKind::BeforeStop);
+        let restarts = self.wanted(&process.slot) && hooks.before_restart.is_some();
+        stopped && (!restarts || process.hooked.contains(&HookKind::BeforeRestart))
+    }
+
+    /// It was waited for as long as max_busy says. As the disk has it: the end of the wait may not be known yet.
+    fn is_patient(&self, process: &Process) -> bool {
+        let patience = process.spec.work.max_busy;
+        let waits = |instance: &Instance| {
+            instance.drains()
+                || matches!(
+                    instance.phase,
+                    Phase::Stopping(_, StopStage::Finishing { .. } | StopStage::Leftovers { .. })
+                )
+        };
+        let waits = self.ledger.instances.get(&process.slot).is_some_and(waits);
+        let since = process.drains_since;
+        waits && patience.is_some_and(|patience| since.is_some_and(|at| self.now.since(at) >= patience))
     }
 
     fn core_knows_exit(&self, run: RunId) -> bool {
@@ -219,10 +284,9 @@ impl Sim {
             return if first { self.remember_replacing(run) } else { Ok(()) };
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
-        let patience = process.spec.work.max_busy;
-        // As the disk has it: its end, or the signal of a supervisor that died, may not be known yet.
-        let drains = self.ledger.instances.get(&process.slot).is_some_and(|instance| instance.drains());
-        let patient = drains && patience.is_some_and(|patience| passed(process.drains_since, patience));
+        let patient = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
+        let over = patient || process.overran || !process.main_lives();
+        demand(!process.busy || over, Law::Busy, || format!("{run} was killed in the middle of a task"))?;
         if let Some(began) = process.grace_began()
             && !patient
         {

@@ -150,7 +150,8 @@ impl Sim {
         if replaced || self.watch.replacing.get(slot) == Some(&Replacing::Down) {
             self.watch.judged.insert(slot.clone());
         }
-        if !self.wanted(slot) || run.asked || replaced {
+        let late = run.late.is_some();
+        if !self.wanted(slot) || (run.asked && !late) || replaced {
             self.watch.resting.remove(slot);
             self.watch.failing.remove(slot);
             return;
@@ -165,12 +166,15 @@ impl Sim {
         };
         match exit {
             None => self.remember_failure(slot, &policy),
-            Some((exit, lasted)) => self.remember_exit(slot, &policy, exit, lasted),
+            Some(_) if late => self.remember_failure(slot, &policy),
+            Some((exit, _)) if run.ready_at.is_none() => self.remember_exit(slot, &policy, exit, None),
+            Some((exit, lasted)) => self.remember_exit(slot, &policy, exit, Some(lasted)),
         }
     }
 
-    fn remember_exit(&mut self, slot: &Slot, policy: &RestartPolicy, exit: Exit, lasted: Duration) {
-        let steady = lasted >= policy.min_uptime;
+    /// `lasted`: `None` where it had not got ready.
+    fn remember_exit(&mut self, slot: &Slot, policy: &RestartPolicy, exit: Exit, lasted: Option<Duration>) {
+        let steady = lasted.is_some_and(|lasted| lasted >= policy.min_uptime);
         if steady {
             self.watch.failing.remove(slot);
             self.watch.replacing.remove(slot);
@@ -297,7 +301,7 @@ impl Sim {
             let live = core.instance(slot).and_then(|i| i.run()).filter(|live| live.id == run);
             let lasted = live.and_then(|live| {
                 let until = live.exit.map_or(now, |(_, at)| at);
-                Some((until.since(live.started_at?), live.spec.restart.min_uptime))
+                Some((until.since(live.ready_at?), live.spec.restart.min_uptime))
             });
             lasted.is_none_or(|(lasted, uptime)| lasted < uptime)
         });

@@ -7,12 +7,17 @@ use crate::supervisor::mutant::{Mutant, activate};
 /// Each mutant is found within so many seeds.
 const WITHIN: u64 = 5000;
 
-const MUTANTS: [(Mutant, Law); 27] = [
+const MUTANTS: [(Mutant, Law); 32] = [
     (Mutant::SecondLaunch, Law::OneRun),
     (Mutant::ForgetTooEarly, Law::Owned),
     (Mutant::IgnoreTree, Law::TreeGone),
     (Mutant::SkipGate, Law::Busy),
     (Mutant::BusyIsIdle, Law::Busy),
+    (Mutant::KillBusy, Law::Busy),
+    (Mutant::NoHooks, Law::Hooks),
+    (Mutant::ReadyAtOnce, Law::Ready),
+    (Mutant::EndlessStart, Law::Converges),
+    (Mutant::NoWatchdog, Law::Converges),
     (Mutant::NoGrace, Law::Grace),
     (Mutant::HurryStays, Law::Grace),
     (Mutant::EndlessBackoff, Law::Converges),

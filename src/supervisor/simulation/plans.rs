@@ -2,10 +2,10 @@
 
 use super::dice::{Dice, Kind, Swarm, weighted};
 use crate::model::{
-    ApiSettings, Command, ExitMatch, Folders, FollowFile, GiveUp, Hooks, Inherit, Instances, Limits, LogSink,
-    Logs, Mode, Orphans, PerMille, Place, Plan, Program, ProgramName, Readiness, RestartPolicy, RestartWhen,
-    Signal, StartConcurrency, StderrSink, StopBy, StopPolicy, StopScope, StopStep, SupervisorSettings,
-    Template, WorkGate,
+    ApiSettings, Command, ExitMatch, Folders, FollowFile, GiveUp, Hook, Hooks, Inherit, Instances, Limits,
+    LogSink, Logs, Mode, OnStop, Orphans, PastMaxBusy, PerMille, Place, Plan, Program, ProgramName,
+    Readiness, ReadyBy, RestartPolicy, RestartWhen, Signal, StartConcurrency, StderrSink, StopBy, StopPolicy,
+    StopScope, StopStep, SupervisorSettings, Template, WorkGate,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -151,9 +151,16 @@ fn any_command(dice: &mut Dice, text: &str) -> Command {
     Command::Exec(vec![Template::new(text), Template::new(version.to_string())])
 }
 
+fn any_hook(dice: &mut Dice, swarm: &Swarm) -> Option<Hook> {
+    let wanted = dice.percent(Kind::Plan, swarm.watched / 2);
+    wanted.then(|| Hook { argv: vec![Template::new("hook")], timeout: dice.millis(Kind::Plan, 500, 3000) })
+}
+
 fn any_program(dice: &mut Dice, swarm: &Swarm, text: &str) -> Program {
     let work = WorkGate {
         max_busy: dice.percent(Kind::Plan, 50).then(|| dice.millis(Kind::Plan, 500, 20_000)),
+        on_stop: dice.pick(Kind::Plan, &[OnStop::Wait, OnStop::Wait, OnStop::Signal]),
+        then: dice.pick(Kind::Plan, &[PastMaxBusy::Kill, PastMaxBusy::Signal, PastMaxBusy::Keep]),
         ..WorkGate::default()
     };
     Program {
@@ -165,6 +172,12 @@ fn any_program(dice: &mut Dice, swarm: &Swarm, text: &str) -> Program {
         stop: any_stop(dice),
         orphans: if dice.percent(Kind::Plan, 80) { Orphans::Kill } else { Orphans::Keep },
         work,
+        ready: Readiness {
+            by: if dice.percent(Kind::Plan, swarm.watched) { ReadyBy::Notify } else { ReadyBy::Spawn },
+            timeout: dice.millis(Kind::Plan, 1000, 9000),
+        },
+        watchdog: dice.percent(Kind::Plan, swarm.watched).then(|| Duration::from_secs(10)),
+        hooks: Hooks { before_stop: any_hook(dice, swarm), before_restart: any_hook(dice, swarm) },
         ..program(text)
     }
 }

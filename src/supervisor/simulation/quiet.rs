@@ -4,13 +4,13 @@ use super::driver::Sim;
 use super::laws::{Checked, Law, demand};
 use super::world::Stage;
 use crate::model::{Moment, Slot};
-use crate::supervisor::{Instance, Phase};
+use crate::supervisor::{Instance, Patience, Phase, Trial};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The quiet phase is bounded in steps and in time: the longest pause of `plans` is 30 s, a rollout has 4 instances.
-const MOST_STEPS: u32 = 5000;
+const MOST_STEPS: u32 = 20_000;
 const LONGEST: Duration = Duration::from_secs(600);
 
 impl Sim {
@@ -24,7 +24,7 @@ impl Sim {
                 return Ok(());
             }
             self.step += 1;
-            if !self.advance(true)? {
+            if self.only_pulses_left(began) || !self.advance(true)? {
                 return self.check_converged();
             }
             if self.now.since(began) > LONGEST {
@@ -33,6 +33,21 @@ impl Sim {
         }
         let text = format!("still in motion after {:?}", self.now.since(began));
         Err(Law::Converges.broken(text))
+    }
+
+    /// What is watched is looked at for ever. Whoever gives no sign of life was found out long ago.
+    fn only_pulses_left(&self, began: Moment) -> bool {
+        let idle = |instance: &Instance| match &instance.phase {
+            Phase::Running(run) => {
+                run.watchdog.is_some_and(|watchdog| !watchdog.checking)
+                    && instance.replace.is_none()
+                    && instance.trial != Trial::Running
+            }
+            _ => false,
+        };
+        let quiet = self.now.since(began) > Duration::from_secs(60) && self.world.next_at().is_none();
+        let mut waiting = self.core.instances().filter(|(_, i)| i.deadline().is_some()).peekable();
+        quiet && waiting.peek().is_some() && waiting.all(|(_, instance)| idle(instance))
     }
 
     fn check_converged(&mut self) -> Checked {
@@ -68,6 +83,8 @@ impl Sim {
             Phase::Running(run) => {
                 let lives = self.world.table.get(&run.id).is_some_and(|process| process.stage == Stage::Runs);
                 demand(lives, law, || format!("{slot:?} does not run: {instance:?}"))?;
+                let alive = !self.is_silent(run.id) || run.patience == Patience::GivenUp;
+                demand(alive, law, || format!("{slot:?} gives no sign of life: {instance:?}"))?;
                 let newest = !self.is_outdated(run.id) || self.watch.rollout_failed(&slot.program);
                 demand(newest, law, || format!("{slot:?} is outdated: {instance:?}"))?;
                 let asked = self.watch.restarts.contains(slot);

@@ -5,9 +5,11 @@
 
 use super::behaviour::{Behaviour, failure};
 use super::dice::{Dice, Kind, Swarm};
-use crate::model::{Exit, Generation, InstanceLabel, Moment, Program, RunId, Signal, Slot};
+use crate::model::{
+    Exit, Generation, HookKind, InstanceLabel, Moment, Program, ReadyBy, RunId, Signal, Slot,
+};
 use crate::supervisor::{Event, Launch, TableEntry, TableStage, Work};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +48,16 @@ pub(super) struct Process {
     pub(super) asked_at: Option<Moment>,
     pub(super) exited_at: Option<Moment>,
     pub(super) killed: bool,
+    /// It was busy for longer than max_busy, and was signalled all the same.
+    pub(super) overran: bool,
+    /// The spec that it was launched with, whatever became of it.
+    pub(super) at_launch: Arc<Program>,
+    pub(super) started_at: Option<Moment>,
+    pub(super) said_ready: bool,
+    pub(super) beat_at: Moment,
+    /// Hooks that were run, and whether the spec's have changed since the launch.
+    pub(super) hooked: BTreeSet<HookKind>,
+    pub(super) hooks_changed: bool,
     /// The shortest grace of all the policies that it had since it was asked to stop or ended.
     pub(super) grace: Duration,
 }
@@ -61,6 +73,10 @@ impl Process {
     }
 }
 
+fn busy(since: Moment) -> Work {
+    Work::Busy { since, what: None }
+}
+
 /// What happens by itself.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
@@ -70,6 +86,10 @@ enum Happening {
     TaskBegins,
     TaskEnds,
     CommandDone(Option<Exit>),
+    /// It ends as it was asked to, as soon as it has nothing in hand.
+    Heeds(Exit),
+    SaysReady,
+    HookDone(HookKind, Option<Exit>),
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +145,22 @@ impl World {
         match happening {
             Happening::Launch => self.launched(now, run, dice, swarm),
             Happening::Exit(exit) => self.exit(now, run, exit, dice, swarm),
+            Happening::Heeds(exit) => {
+                let busy = self.table.get(&run).is_some_and(|process| process.busy);
+                match busy {
+                    true => self.plan_at(now + Duration::from_millis(100), run, happening),
+                    false => self.exit(now, run, exit, dice, swarm),
+                }
+            }
+            Happening::SaysReady => {
+                if let Some(process) = self.table.get_mut(&run).filter(|p| p.stage == Stage::Runs) {
+                    process.said_ready = true;
+                    self.tell(now, run, Event::Ready { run }, dice, swarm);
+                }
+            }
+            Happening::HookDone(hook, exit) => {
+                self.tell(now, run, Event::HookDone { run, hook, exit }, dice, swarm);
+            }
             Happening::LeftoversEnd => self.leftovers_end(now, run, dice, swarm),
             Happening::TaskBegins | Happening::TaskEnds => self.task(now, run, happening, dice, swarm),
             Happening::CommandDone(exit) => {
@@ -178,6 +214,13 @@ impl World {
             asked_at: None,
             exited_at: None,
             killed: false,
+            overran: false,
+            at_launch: Arc::clone(&order.spec),
+            started_at: None,
+            said_ready: false,
+            beat_at: now,
+            hooked: BTreeSet::new(),
+            hooks_changed: false,
             grace: order.spec.stop.grace(),
         };
         self.table.insert(order.run, process);
@@ -193,7 +236,12 @@ impl World {
         }
         process.stage = Stage::Runs;
         process.left = behaviour.leaves;
+        process.beat_at = now;
+        process.started_at = Some(now);
         let gated = process.behaviour.works;
+        if let Some(after) = behaviour.ready.filter(|_| process.spec.ready.by == ReadyBy::Notify) {
+            self.plan_at(now + after, run, Happening::SaysReady);
+        }
         if let Some((after, exit)) = behaviour.ends {
             self.plan_at(now + after, run, Happening::Exit(exit));
         }
@@ -238,7 +286,8 @@ impl World {
         if begins && process.held {
             return self.plan_at(now + Duration::from_millis(100), run, Happening::TaskBegins);
         }
-        if begins && healed {
+        let ends = process.asked_at.is_some() && process.behaviour.heeds.is_some();
+        if begins && (healed || ends) {
             return;
         }
         process.busy = begins;
@@ -250,7 +299,7 @@ impl World {
         };
         self.plan_at(next.0, run, next.1);
         if looked {
-            let work = if begins { Work::Busy } else { Work::Idle };
+            let work = if begins { busy(now) } else { Work::Idle };
             self.tell(now, run, Event::Work { run, work }, dice, swarm);
         }
     }
@@ -264,7 +313,7 @@ impl World {
         let last_words = process.behaviour.last_words;
         if let Some((_, after)) = heeds {
             let after = if dice.percent(Kind::Behaviour, 90) { after } else { after * 2 };
-            self.plan_at(now + after, run, Happening::Exit(last_words));
+            self.plan_at(now + after, run, Happening::Heeds(last_words));
         }
     }
 
@@ -315,11 +364,11 @@ impl World {
         let Some(process) = self.table.get_mut(&run) else { return };
         process.drains_since = process.drains_since.or(Some(now));
         if process.stage != Stage::Runs {
-            return;
+            return self.tell(now, run, Event::Work { run, work: Work::Idle }, dice, swarm);
         }
         process.looked = true;
         process.held = !process.busy;
-        let work = if process.busy { Work::Busy } else { Work::Idle };
+        let work = if process.busy { busy(now) } else { Work::Idle };
         self.tell(now, run, Event::Work { run, work }, dice, swarm);
     }
 
@@ -334,6 +383,22 @@ impl World {
                 self.news.remove(&run);
             }
         }
+    }
+
+    pub(super) fn run_hook(&mut self, now: Moment, run: RunId, hook: HookKind) {
+        let Some(process) = self.table.get_mut(&run) else { return };
+        process.hooked.insert(hook);
+        let (after, exit) = process.behaviour.hook;
+        self.plan_at(now + after, run, Happening::HookDone(hook, exit));
+    }
+
+    pub(super) fn check_beat(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
+        let Some(process) = self.table.get_mut(&run) else { return };
+        if process.behaviour.beats {
+            process.beat_at = now;
+        }
+        let at = process.beat_at;
+        self.tell(now, run, Event::Beat { run, at }, dice, swarm);
     }
 
     pub(super) fn release(&mut self, run: RunId) {

@@ -1,0 +1,152 @@
+//! Ready and alive: what a run says of itself, and what its silence means.
+
+use super::ended::humane;
+use super::instance::{News, Turn};
+use super::mutant::mutant;
+use super::{Action, Fact, Instance, Phase, Replace, Run, Watchdog};
+use crate::model::{Moment, ReadyBy};
+
+impl Instance {
+    pub(super) fn while_starting(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
+        match news {
+            News::Launched { pid } if run.started_at.is_none() => {
+                run.pid = Some(pid);
+                run.started_at = Some(turn.now);
+                turn.note(run.label.clone(), Fact::Started { pid });
+                match run.ready.by {
+                    ReadyBy::Notify if !run.ready_said && !mutant!(ReadyAtOnce) => {
+                        self.why = "waits for its word that it is ready".to_owned();
+                        self.phase = Phase::Starting(run);
+                    }
+                    ReadyBy::Notify | ReadyBy::Spawn => self.gets_ready(turn, run, None),
+                }
+            }
+            News::Ready if run.started_at.is_none() => {
+                run.ready_said = true;
+                self.phase = Phase::Starting(run);
+            }
+            News::Ready => self.gets_ready(turn, run, Some("it said that it is ready")),
+            News::LaunchFailed(failure) => {
+                turn.note(run.label.clone(), Fact::LaunchFailed(failure.clone()));
+                turn.release(run.id);
+                self.after_failed_launch(turn, failure);
+            }
+            News::Exited(exit, words) => {
+                // That it was executed may have been told to a supervisor that is no more.
+                run.started_at = run.started_at.or(Some(turn.now));
+                if run.ready.by == ReadyBy::Spawn || run.ready_said {
+                    run.ready_at = run.started_at;
+                }
+                run.words = words;
+                let deadline = turn.now + run.spec.stop.grace();
+                self.main_ended(turn, run, exit, deadline);
+            }
+            news @ (News::Launched { .. }
+            | News::TreeLeft(_)
+            | News::TreeEmpty
+            | News::StopCommandDone(_)
+            | News::HookDone(..)
+            | News::Beat(_)
+            | News::Stuck
+            | News::BeatEvery(_)
+            | News::Extend(_)
+            | News::Work(_)) => {
+                run.takes_note(turn.now, &news);
+                self.phase = Phase::Starting(run);
+            }
+        }
+    }
+
+    fn gets_ready(&mut self, turn: &mut Turn<'_>, mut run: Run, why: Option<&str>) {
+        run.ready_at = Some(turn.now);
+        if let Some(watchdog) = &mut run.watchdog {
+            watchdog.last = turn.now;
+        }
+        self.enter(turn, Phase::Running(run), why.map(str::to_owned));
+    }
+
+    /// It runs and is not ready: a stop need not wait for that, and it must not take for ever.
+    pub(super) fn settle_starting(&mut self, turn: &mut Turn<'_>, mut run: Run) {
+        if mutant!(SecondLaunch) && self.replace.is_some() && turn.wish.is_run() {
+            return self.launch(turn, String::new(), false);
+        }
+        if run.started_at.is_none() {
+            self.phase = Phase::Starting(run);
+            return;
+        }
+        let too_late = run.ready_deadline().is_some_and(|at| at <= turn.now);
+        let replace_now = self.replace.is_some() && turn.may_replace;
+        if too_late {
+            let timeout = humane(run.ready.timeout);
+            run.late = Some(format!("it did not say that it is ready within {timeout} (ready.timeout)"));
+        } else if turn.wish.is_run() && !replace_now {
+            self.phase = Phase::Starting(run);
+            return;
+        }
+        self.open_gate(turn, run);
+    }
+
+    /// No beat was heard for too long: ask, since the rewriting of a lock tells nobody.
+    pub(super) fn watch_pulse(&mut self, turn: &mut Turn<'_>, run: &mut Run) {
+        let Some(watchdog) = &mut run.watchdog else { return };
+        if watchdog.deadline().is_some_and(|at| at <= turn.now) && !mutant!(NoWatchdog) {
+            watchdog.checking = true;
+            turn.out.push_back(Action::CheckBeat { run: run.id });
+        }
+    }
+
+    /// What a running program's sign of life, or the lack of one, means.
+    pub(super) fn feels_pulse(&mut self, now: Moment, run: &mut Run, news: &News) {
+        let silent = match (news, &mut run.watchdog) {
+            (News::Beat(at), Some(watchdog)) => {
+                watchdog.last = watchdog.last.max(*at);
+                let asked = std::mem::replace(&mut watchdog.checking, false);
+                let silent = now.since(watchdog.last);
+                (asked && silent >= watchdog.every)
+                    .then(|| format!("it gave no sign of life for {}", humane(silent)))
+            }
+            (News::Stuck, _) => Some("it said that it is stuck".to_owned()),
+            _ => None,
+        };
+        if let (Some(silent), None | Some(Replace::Edit(_))) = (silent, &self.replace) {
+            self.replace = Some(Replace::Stuck(silent));
+        }
+    }
+}
+
+impl Run {
+    /// When it must be ready, if it is not and has to say so.
+    pub(super) fn ready_deadline(&self) -> Option<Moment> {
+        if self.ready.by == ReadyBy::Spawn || self.ready_at.is_some() || mutant!(EndlessStart) {
+            return None;
+        }
+        let at = self.started_at? + self.ready.timeout;
+        Some(self.extended.map_or(at, |extended| extended.max(at)))
+    }
+
+    /// News that matter only later.
+    pub(super) fn takes_note(&mut self, now: Moment, news: &News) {
+        match news {
+            News::Ready => self.ready_said = true,
+            News::Beat(at) => {
+                if let Some(watchdog) = &mut self.watchdog {
+                    watchdog.last = watchdog.last.max(*at);
+                    watchdog.checking = false;
+                }
+            }
+            News::BeatEvery(every) => {
+                let last = self.watchdog.map_or(now, |watchdog| watchdog.last.max(now));
+                self.watchdog = Some(Watchdog { every: *every, last, checking: false });
+            }
+            News::Extend(by) => self.extended = Some(now + *by),
+            _ => {}
+        }
+    }
+}
+
+impl Watchdog {
+    /// When its silence is too long, as far as is known.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        (!self.checking).then(|| self.last + self.every)
+    }
+}
