@@ -70,7 +70,11 @@ fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
     };
     let mut free = !instances.values().any(|instance| is_in_motion(instance));
     let mut steps = Vec::new();
-    for (index, instance) in instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some()) {
+    // What is ended since it did not get ready in time waits for nobody.
+    let late = |i: &Instance| i.run().is_some_and(|run| run.late.is_some());
+    for (index, instance) in
+        instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some() && !late(i))
+    {
         let goes = free && may_go(instance);
         steps.push((*index, if goes { Step::Go } else { Step::Back }));
         free &= !goes;

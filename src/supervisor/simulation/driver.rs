@@ -23,20 +23,13 @@ pub(super) enum Cause {
     /// The same plan was read again.
     SamePlan,
     /// An edit of these programs, and perhaps of how many launches may be in flight.
-    Plan(BTreeSet<ProgramName>, Room),
+    Plan(BTreeSet<ProgramName>),
     /// An operator's signal.
     Signal,
     /// News of a run that is over.
     Past,
     /// A take-over.
     Table,
-    Other,
-}
-
-/// What an edit did to `start_concurrency`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    Same,
     Other,
 }
 
@@ -281,9 +274,9 @@ impl Sim {
         let generation = self.ledger.next_generation();
         self.ledger.plans.insert(generation, Arc::clone(&new));
         let cause = match &old {
-            Some(old) => match (diff(old, &new).programs, room(old, &new)) {
-                (programs, Room::Same) if programs.is_empty() => Cause::SamePlan,
-                (programs, room) => Cause::Plan(programs.into_iter().map(|(name, _)| name).collect(), room),
+            Some(old) => match (diff(old, &new).programs, has_other_room(old, &new)) {
+                (programs, false) if programs.is_empty() => Cause::SamePlan,
+                (programs, _) => Cause::Plan(programs.into_iter().map(|(name, _)| name).collect()),
             },
             None => Cause::Other,
         };
@@ -400,9 +393,7 @@ impl Sim {
     }
 }
 
-fn room(old: &Plan, new: &Plan) -> Room {
-    match old.supervisor.start_concurrency == new.supervisor.start_concurrency {
-        true => Room::Same,
-        false => Room::Other,
-    }
+/// The edit is of how many launches may be in flight.
+fn has_other_room(old: &Plan, new: &Plan) -> bool {
+    old.supervisor.start_concurrency != new.supervisor.start_concurrency
 }

@@ -1,6 +1,6 @@
 //! The laws, as checks of single actions against the world. What needs memory is in `memory`.
 
-use super::driver::{Cause, Room, Sim};
+use super::driver::{Cause, Sim};
 use super::world::{Process, Stage};
 use crate::model::{HookKind, Moment, OnStop, Orphans, PastMaxBusy, RunId, Slot};
 use crate::supervisor::diff::compare;
@@ -85,7 +85,10 @@ impl Sim {
             }
             Action::LookAtWork { run } => {
                 self.process(*run)?;
-                let resumed = matches!(cause, Cause::Table);
+                let process = self.process(*run)?;
+                // What was signalled is looked at before a KILL; what main left, before it is asked to end.
+                let later = process.asks > 0 || !process.main_lives();
+                let resumed = matches!(cause, Cause::Table) || later;
                 demand(resumed || self.has_cause(*run), Law::Concerned, || {
                     format!("{run} drains without a cause")
                 })
@@ -150,10 +153,11 @@ impl Sim {
                 let quiet = matches!(action, Action::RecordPlan { .. });
                 demand(quiet, Law::Concerned, || format!("the same plan again led to {action:?}"))
             }
-            Cause::Plan(programs, room) => {
+            Cause::Plan(programs) => {
                 let touched = self.touched(action);
                 let concerned = touched.is_none_or(|slot| programs.contains(&slot.program));
-                let concerned = concerned || (*room == Room::Other && self.is_take_off(action));
+                // An edit makes room for those that wait: another start_concurrency, or what was starting is not wanted.
+                let concerned = concerned || self.is_take_off(action);
                 demand(concerned, Law::Concerned, || format!("an edit of {programs:?} led to {action:?}"))
             }
             Cause::Past => Err(Law::Past.broken(format!("news of a past run led to {action:?}"))),
@@ -236,7 +240,12 @@ impl Sim {
             process.overran |= overran && busy;
         }
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was asked to stop without a cause"))?;
-        self.remember_replacing(run)
+        self.remember_blow(run)
+    }
+
+    /// The first blow against a run: a failed start is ended, all else is replaced or not wanted.
+    fn remember_blow(&mut self, run: RunId) -> Checked {
+        if self.is_late(run) { Ok(()) } else { self.remember_replacing(run) }
     }
 
     fn has_run_hooks(&self, process: &Process) -> bool {
@@ -281,7 +290,7 @@ impl Sim {
         }
         if process.killed || self.is_forced(run, &process.slot) {
             let first = process.main_lives() && process.asks == 0 && !process.killed;
-            return if first { self.remember_replacing(run) } else { Ok(()) };
+            return if first { self.remember_blow(run) } else { Ok(()) };
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
         let patient = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
@@ -297,7 +306,7 @@ impl Sim {
         let law = if process.busy { Law::Busy } else { Law::Grace };
         demand(patient, law, || format!("{run} was killed and never asked to stop"))?;
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was killed without a cause"))?;
-        self.remember_replacing(run)
+        self.remember_blow(run)
     }
 
     fn check_release(&self, run: RunId) -> Checked {

@@ -145,13 +145,14 @@ impl Sim {
 
     fn remember_end(&mut self, slot: &Slot, run: &Run) {
         let Some(stage) = self.world.table.get(&run.id).map(|process| process.stage) else { return };
-        let replaced = self.watch.restarts.contains(slot) || self.is_outdated(run.id);
+        let late = run.late.is_some();
+        let replaced = !late && (self.watch.restarts.contains(slot) || self.is_outdated(run.id));
         // Signalled for an edit that was taken back counts too.
-        if replaced || self.watch.replacing.get(slot) == Some(&Replacing::Down) {
+        if replaced || (!late && self.watch.replacing.get(slot) == Some(&Replacing::Down)) {
             self.watch.judged.insert(slot.clone());
         }
-        let late = run.late.is_some();
-        if !self.wanted(slot) || (run.asked && !late) || replaced {
+        let asked_again = late && self.watch.restarts.contains(slot);
+        if !self.wanted(slot) || asked_again || (run.asked && !late) || replaced {
             self.watch.resting.remove(slot);
             self.watch.failing.remove(slot);
             return;

@@ -3,7 +3,7 @@
 use super::driver::Sim;
 use super::laws::{Checked, Law, demand};
 use super::world::Stage;
-use crate::model::{Moment, Slot};
+use crate::model::{Moment, PastMaxBusy, Slot};
 use crate::supervisor::{Instance, Patience, Phase, Trial};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +74,12 @@ impl Sim {
             return demand(instance.is_none(), law, || format!("{slot:?} is still there"));
         }
         let Some(instance) = instance else { return Err(law.broken(format!("{slot:?} is missing"))) };
+        // Given up as max_busy and `then` say; whoever asks again is heard.
+        if let Phase::Running(run) = &instance.phase
+            && run.patience == Patience::GivenUp
+        {
+            return demand(run.spec.work.then == PastMaxBusy::Keep, law, || format!("{slot:?}: {instance:?}"));
+        }
         if !self.wanted(slot) {
             return demand(matches!(instance.phase, Phase::Stopped), law, || {
                 format!("{slot:?}: {instance:?}")
