@@ -30,7 +30,11 @@ fn broken(yaml: &Yaml) -> Vec<(&'static str, String, &'static [&'static str])> {
             line("restart: { policy: sometimes }"),
             &["sppm.yaml:", "sometimes", "on-failure"],
         ),
-        ("a key of a later version", line("ready: notify"), &["sppm.yaml:", "ready", "not in this version"]),
+        (
+            "a key of a later version",
+            line("depends_on: one"),
+            &["sppm.yaml:", "depends_on", "not in this version"],
+        ),
         ("a foreign word", line("cwd: /tmp"), &["sppm.yaml:", "cwd", "directory"]),
         (
             "a shell line as a command",

@@ -318,6 +318,19 @@ impl<'a> Decoder<'a> {
         self.record(Severity::Warning, kind, at, message.into(), help, None);
     }
 
+    /// Reports what is doubtful and has two places.
+    pub(super) fn doubt(
+        &mut self,
+        kind: ProblemKind,
+        at: At,
+        message: String,
+        help: Option<&str>,
+        other: (At, &str),
+    ) {
+        let related = (other.0, other.1.to_owned());
+        self.record(Severity::Warning, kind, at, message, help.map(str::to_owned), Some(related));
+    }
+
     fn record(
         &mut self,
         severity: Severity,

@@ -11,6 +11,15 @@ use std::path::{Path, PathBuf};
 /// The control socket's name below the runtime folder.
 pub const SOCKET: &str = "sppm.sock";
 
+/// The folder below the runtime folder that has one folder for each instance, by its label.
+pub const INSTANCES: &str = "i";
+
+/// The socket of programs below the runtime folder ($SPPM_SOCKET).
+pub const TALK_SOCKET: &str = "talk.sock";
+
+// Where the control socket's path fits, as the check says, so does this one.
+const _: () = assert!(TALK_SOCKET.len() <= SOCKET.len());
+
 /// The longest path that a Unix socket can have, in bytes (sun_path of unix(7) less its final NUL).
 pub const SOCKET_PATH_MAX: usize = 107;
 

@@ -20,8 +20,8 @@ pub(super) trait Section: Value + Default {
     const KEYS: &'static [&'static str];
     /// Keys that are planned, but not built yet.
     const LATER: &'static [&'static str];
-    /// The key that a value other than a map stands for.
-    const SHORT: Option<&'static str>;
+    /// What may stand there instead of a map.
+    const SHORT: Short;
     /// Whether keys beginning `x-` are let through.
     const OPEN: bool;
 
@@ -32,6 +32,19 @@ pub(super) trait Section: Value + Default {
     fn alternatives(&self) -> Vec<Vec<(&'static str, At)>>;
 }
 
+/// What may stand for a section instead of a map.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Short {
+    /// Nothing.
+    No,
+    /// A single value: that of this key.
+    Scalar(&'static str),
+    /// A single value or a list: that of this key.
+    ScalarOrList(&'static str),
+    /// The name of this key, which says `true` to it.
+    Word(&'static str),
+}
+
 /// Reads a map with known keys, or the short form of it.
 pub(super) fn decode<S: Section>(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<S> {
     let mut section = S::default();
@@ -40,18 +53,14 @@ pub(super) fn decode<S: Section>(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) ->
     }
     match (node.shape, S::SHORT) {
         (Shape::Map(_), _) => {}
-        (Shape::Scalar { .. }, Some(short)) => {
+        (Shape::Scalar { .. }, Short::Scalar(short) | Short::ScalarOrList(short))
+        | (Shape::Seq(_), Short::ScalarOrList(short)) => {
             section.set(short, node, cx);
             return Some(section);
         }
-        (Shape::Null | Shape::Scalar { .. } | Shape::Seq(_), short) => {
-            let accepts = match short {
-                Some(short) => {
-                    format!("a value for `{short}`, or a map with the keys {}", words::list(S::KEYS))
-                }
-                None => format!("a map with the keys {}", words::list(S::KEYS)),
-            };
-            cx.wrong_shape(node, &accepts);
+        (Shape::Scalar { .. }, Short::Word(word)) => return by_word(word, section, node, cx),
+        (Shape::Null | Shape::Scalar { .. } | Shape::Seq(_), _) => {
+            cx.wrong_shape(node, &accepts::<S>());
             return None;
         }
     }
@@ -72,6 +81,46 @@ pub(super) fn decode<S: Section>(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) ->
         }
     }
     Some(section)
+}
+
+/// What may stand there, for a sentence.
+fn accepts<S: Section>() -> String {
+    let map = format!("a map with the keys {}", words::list(S::KEYS));
+    match S::SHORT {
+        Short::No => map,
+        Short::Scalar(short) | Short::ScalarOrList(short) => format!("a value for `{short}`, or {map}"),
+        Short::Word(word) => format!("`{word}`, or {map}"),
+    }
+}
+
+/// Reads a key's name that stands for the key with `true`.
+fn by_word<S: Section>(
+    word: &'static str,
+    mut section: S,
+    node: NodeRef<'_, '_>,
+    cx: &mut Decoder<'_>,
+) -> Option<S> {
+    let scalar = cx.scalar(node, &accepts::<S>())?;
+    if scalar.text == word {
+        // YAML's own `true`, at the place of the word.
+        let (tree, _) = super::parse::parse(0, "true");
+        let mut yes = tree.document()?;
+        yes.at = node.at;
+        section.set(word, yes, cx);
+        return Some(section);
+    }
+    // `http://…` is a short form of `http`, once there is one.
+    let name = scalar.text.split(':').next().unwrap_or_default();
+    if let Some(later) = S::LATER.iter().find(|later| **later == name) {
+        let message = format!("`{later}` is not in this version of sppm; accepted is {}", accepts::<S>());
+        cx.error(ProblemKind::NotInThisVersion, node.at, message, None);
+        return None;
+    }
+    // Whatever else it is, there is no other word to write here.
+    let help = words::suggest(S::NAME, &[word], &scalar.text)
+        .filter(|help| help.contains(word) && scalar.text == scalar.written);
+    cx.value(node, format!("{} is not accepted here; accepted is {}", scalar.shown(), accepts::<S>()), help);
+    None
 }
 
 fn unknown<S: Section>(key: &str, at: At, cx: &mut Decoder<'_>) {
@@ -109,8 +158,14 @@ pub(super) fn schema<S: Section>(
     let mut properties = Map::new();
     let mut short = None;
     for key in keys {
-        if S::SHORT == Some(key.key) {
-            short = Some(key.schema.clone());
+        match S::SHORT {
+            Short::Scalar(name) | Short::ScalarOrList(name) if name == key.key => {
+                short = Some(key.schema.clone());
+            }
+            Short::Word(name) if name == key.key => {
+                short = Some(json_schema!({ "type": "string", "const": name }));
+            }
+            Short::No | Short::Scalar(_) | Short::ScalarOrList(_) | Short::Word(_) => {}
         }
         properties.insert(key.key.to_owned(), property(key, &variable));
     }
@@ -197,7 +252,7 @@ fn text(doc: &[&str]) -> String {
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
-        $name:ident $(short $short:ident)? $(open $open:tt)? {
+        $name:ident $(short $short:ident)? $(short_or_list $listed:ident)? $(word $word:ident)? $(open $open:tt)? {
             $(
                 $(#[doc = $key_doc:literal])*
                 $key:ident : $type:ty $(= $default:tt)? $(, examples $examples:tt)? ;
@@ -216,7 +271,11 @@ macro_rules! section {
             const NAME: &'static str = stringify!($name);
             const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
             const LATER: &'static [&'static str] = &[$($later),*];
-            const SHORT: Option<&'static str> = section!(@first $(Some(stringify!($short)),)? None);
+            const SHORT: $crate::config::section::Short = section!(@first
+                $($crate::config::section::Short::Scalar(stringify!($short)),)?
+                $($crate::config::section::Short::ScalarOrList(stringify!($listed)),)?
+                $($crate::config::section::Short::Word(stringify!($word)),)?
+                $crate::config::section::Short::No);
             const OPEN: bool = section!(@first $($open,)? false);
 
             fn set(

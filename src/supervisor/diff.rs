@@ -172,8 +172,7 @@ pub fn compare(old: &Program, new: &Program) -> Change {
     live(*idle_for != new.work.idle_for, "working_lock.idle_for");
     live(*max_busy != new.work.max_busy, "working_lock.max_busy");
     live(*then != new.work.then, "working_lock.then");
-    // These two count from the next start on.
-    live(*ready != new.ready, "ready");
+    live(*ready != new.ready, "ready"); // This and the watchdog count from the next start on.
     live(*watchdog != new.watchdog, "watchdog");
     live(*hooks != new.hooks, "hooks");
     change

@@ -12,16 +12,19 @@ pub(crate) fn outcome(section: &str, key: &str, schema: &Value) -> &'static str 
         ("Root", "version") => return "nothing",
         ("Root", _) => return "as the keys in it",
         // What holds further keys is as they are.
-        ("Program", "restart" | "stop" | "logs" | "limits") | ("Supervisor", "follow_file" | "api") => {
-            return "as its keys";
-        }
+        ("Program", "restart" | "stop" | "working_lock" | "ready" | "hooks" | "logs" | "limits")
+        | ("Supervisor", "follow_file" | "api") => return "as its keys",
         ("Program", "enabled") => return "stops or starts it",
         _ => {}
     }
     let (old, new) = (file(section, None), file(section, Some((key, other_value(section, key, schema)))));
     let found = words(&diff(&plan(&old), &plan(&new)));
     assert!(!found.is_empty(), "{section}.{key}: no difference between\n{old}\n{new}");
-    found
+    match (section, key) {
+        // The process goes on, and what it was started with holds for it until it is started again.
+        ("Program", "watchdog") | ("Ready", _) if found == "applied at once" => "from the next start on",
+        _ => found,
+    }
 }
 
 fn plan(text: &str) -> Plan {
@@ -51,6 +54,12 @@ fn file(section: &str, key: Option<(&str, Value)>) -> String {
             json!({ "programs": { "a": map } })
         }
         "StopStep" => json!({ "programs": { "a": { "command": "x", "stop": { "steps": [map] } } } }),
+        "WorkingLock" => json!({ "programs": { "a": { "command": "x", "working_lock": map } } }),
+        "Hook" => {
+            let command = map.get("command").cloned().unwrap_or_else(|| json!("x"));
+            map["command"] = command;
+            json!({ "programs": { "a": { "command": "x", "hooks": { "before_stop": map } } } })
+        }
         nested => json!({ "programs": { "a": { "command": "x", nested.to_lowercase(): map } } }),
     };
     whole.to_string()

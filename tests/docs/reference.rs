@@ -19,6 +19,10 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Restart", "programs.NAME.restart"),
     ("Stop", "programs.NAME.stop"),
     ("StopStep", "programs.NAME.stop.steps"),
+    ("WorkingLock", "programs.NAME.working_lock"),
+    ("Ready", "programs.NAME.ready"),
+    ("Hooks", "programs.NAME.hooks"),
+    ("Hook", "programs.NAME.hooks.HOOK"),
     ("Logs", "programs.NAME.logs"),
     ("Limits", "programs.NAME.limits"),
     ("Supervisor", "supervisor"),
@@ -120,7 +124,7 @@ fn yaml(value: &Value) -> String {
                 map.iter().map(|(key, value)| format!("{key}: {}", yaml(value))).collect();
             format!("{{ {} }}", pairs.join(", "))
         }
-        Value::String(text) if text.starts_with(['-', '*', '.', '0']) || text.contains('*') => {
+        Value::String(text) if text.starts_with(['-', '*', '.', '0', '{']) || text.contains('*') => {
             format!("\"{text}\"")
         }
         Value::String(text) => text.clone(),
@@ -148,7 +152,7 @@ fn row(section: &str, key: &str, schema: &Value) -> String {
 fn reference() -> String {
     let schema: Value = serde_json::from_str(&sppm::config::schema()).unwrap();
     let folder = pages::root().join("src/config/document");
-    let names = ["root", "program", "restart", "stop", "supervisor"];
+    let names = ["root", "program", "restart", "stop", "gate", "supervisor"];
     let source: String =
         names.map(|name| fs::read_to_string(folder.join(format!("{name}.rs"))).unwrap()).concat();
     let mut out = String::new();

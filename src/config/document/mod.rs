@@ -3,12 +3,14 @@
 //! A new key is one line in one of these tables and one in `resolve`, which does not compile before. Never add
 //! here: checks that need more than one key.
 
+mod gate;
 mod program;
 mod restart;
 mod root;
 mod stop;
 mod supervisor;
 
+pub(super) use gate::{Hook, Hooks, Ready, WorkingLock};
 pub(super) use program::{Limits, Logs, Program};
 pub(super) use restart::Restart;
 pub(super) use root::Root;
@@ -27,6 +29,11 @@ pub(super) const KEYS_BY_PLACE: &[(&str, &str, &[&str])] = &[
     (Restart::NAME, "programs.NAME.restart", Restart::KEYS),
     (Stop::NAME, "programs.NAME.stop", Stop::KEYS),
     (StopStep::NAME, "programs.NAME.stop.steps", StopStep::KEYS),
+    (WorkingLock::NAME, "programs.NAME.working_lock", WorkingLock::KEYS),
+    (Ready::NAME, "programs.NAME.ready", Ready::KEYS),
+    (Hooks::NAME, "programs.NAME.hooks", Hooks::KEYS),
     (Logs::NAME, "programs.NAME.logs", Logs::KEYS),
     (Limits::NAME, "programs.NAME.limits", Limits::KEYS),
+    // Last: its keys are others' too, who are meant more often.
+    (Hook::NAME, "programs.NAME.hooks.HOOK", Hook::KEYS),
 ];

@@ -1,12 +1,13 @@
 //! The keys of a program, its logs and its limits.
 
-use super::{Restart, Stop};
+use super::{Hooks, Ready, Restart, Stop, WorkingLock};
 use crate::config::section::section;
 use crate::config::values::{
     Argv, CountLimit, CpuCount, EnvFile, Environment, InheritSetting, Label, Line, LogTarget, OneOrMany,
     PathText, Script, SizeLimit, StderrTarget, Whole,
 };
 use crate::model::{Account, ByteSize, Mode, Orphans};
+use std::time::Duration;
 
 section! {
     /// A program: what runs, as whom and how. `command` or `shell` is needed, all else has a default.
@@ -54,6 +55,15 @@ section! {
         restart: Restart;
         /// How it is stopped; a signal alone is `signal`.
         stop: Stop;
+        /// How it says that it is in the middle of a task, and how a stop waits for the task's end.
+        working_lock: WorkingLock;
+        /// When it can do its job; the word `notify` alone is `notify: true`. Default: as soon as it runs.
+        ready: Ready;
+        /// No beat for so long, and it is stuck. A beat is WATCHDOG=1 of sd_notify(3), the line `beat` to
+        /// $SPPM_NOTIFY, or a new writing of the working lock; at least 1s. Default: none is wanted.
+        watchdog: Duration, examples ["30s"];
+        /// Commands at the turns of its life.
+        hooks: Hooks;
         /// What happens to processes that it leaves behind.
         orphans: Orphans = "kill";
         /// Where its output goes; a path alone is `stdout`.
@@ -62,8 +72,8 @@ section! {
         limits: Limits;
     }
     later [
-        "pid_file", "kind", "schedule", "depends_on", "ready", "health", "watchdog", "reload", "working_lock", "watch",
-        "recycle", "rolling", "sockets", "hooks", "sandbox", "uses",
+        "pid_file", "kind", "schedule", "depends_on", "health", "reload", "watch", "recycle", "rolling", "sockets",
+        "sandbox", "uses",
     ]
     one_of [command, shell]
 }

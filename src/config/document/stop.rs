@@ -1,7 +1,7 @@
 //! The keys of `stop:`.
 
 use crate::config::section::section;
-use crate::config::values::{Argv, OneOrMany};
+use crate::config::values::{ActionArgv, OneOrMany};
 use crate::model::{Signal, StopScope};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ section! {
         /// Who gets the signal. Default: `main` for `command`, `group` for `shell`.
         scope: StopScope;
         /// Instead of a signal: a command, run as the program's user in its folder and environment.
-        command: Argv, examples [["nginx", "-s", "quit"]];
+        command: ActionArgv, examples [["nginx", "-s", "quit"]];
     }
     later []
     one_of [signal, steps, command]

@@ -4,6 +4,7 @@
 
 mod env_files;
 mod include;
+mod locks;
 
 use crate::config::decode::{Decoder, Setting, Value};
 use crate::config::document::{Program, Root};
@@ -38,9 +39,11 @@ pub(super) fn load(context: &Context<'_>, sources: &dyn Sources) -> Result<Loade
         names: BTreeMap::new(),
         programs: BTreeMap::new(),
         disabled: BTreeMap::new(),
+        locks: BTreeMap::new(),
     };
     let settings = loader.main();
     loader.ambiguous_names();
+    loader.shared_locks();
     loader.finish(settings)
 }
 
@@ -58,6 +61,8 @@ struct Loader<'a> {
     names: BTreeMap<ProgramName, At>,
     programs: BTreeMap<ProgramName, Arc<model::Program>>,
     disabled: BTreeMap<ProgramName, DisabledProgram>,
+    /// The working locks that have a path of their own, and whose they are.
+    locks: BTreeMap<String, Vec<(ProgramName, At)>>,
 }
 
 /// What the programs of a file stand in.
@@ -215,6 +220,7 @@ impl Loader<'_> {
         if section.enabled.get() == Some(&false) {
             self.disabled.insert(name.clone(), DisabledProgram { place: self.files.place(key_at) });
         } else if let Some(resolved) = resolved {
+            self.note_lock(&section, &resolved);
             self.programs.insert(name.clone(), Arc::new(resolved));
         }
     }

@@ -4,6 +4,7 @@
 //! In: complete sections (nothing unsaid but what has no default). Out: the model's values. Never add here:
 //! defaults that could stand in a `section!` table.
 
+mod gate;
 mod program;
 mod restart;
 mod stop;

@@ -2,6 +2,7 @@
 //!
 //! In: its section over all defaults. Out: the model's program. Never add here: a default of a key.
 
+use super::gate;
 use super::needed;
 use super::restart::restart;
 use super::stop::stop;
@@ -73,13 +74,20 @@ pub(in crate::config) fn program(
         instances,
         restart: _,
         stop: _,
+        working_lock: _,
+        ready: _,
+        watchdog,
+        hooks: _,
         orphans,
         logs: _,
         limits: _,
     } = section;
     let place = scene.files.place(key_at);
-    let parts = parts(section, scene, cx);
+    let instances = count(instances, scene.context);
+    let parts = parts(section, instances, scene, cx);
     who(section, scene.context, cx);
+    let watchdog = gate::watchdog(watchdog, cx);
+    gate::notify_socket(section, name, instances, scene, cx);
     Some(Program {
         name: name.clone(),
         command: parts.command?,
@@ -94,16 +102,16 @@ pub(in crate::config) fn program(
         tags: tags.get().map(labels).unwrap_or_default(),
         autostart: needed(autostart)?,
         priority: i32::try_from(needed(priority)?.0).unwrap_or(i32::MAX),
-        instances: count(instances, scene.context),
+        instances,
         restart: parts.restart?,
         stop: parts.stop?,
         orphans: needed(orphans)?,
         logs: parts.logs?,
         limits: parts.limits?,
-        work: WorkGate::default(),
-        ready: Readiness::default(),
-        watchdog: None,
-        hooks: Hooks::default(),
+        work: parts.work?,
+        ready: parts.ready?,
+        watchdog,
+        hooks: parts.hooks?,
         place,
     })
 }
@@ -115,10 +123,18 @@ struct Parts {
     stop: Option<StopPolicy>,
     logs: Option<Logs>,
     limits: Option<Limits>,
+    work: Option<WorkGate>,
+    ready: Option<Readiness>,
+    hooks: Option<Hooks>,
 }
 
 /// All of them: one mistake does not hide another.
-fn parts(section: &document::Program, scene: &Scene<'_>, cx: &mut Decoder<'_>) -> Parts {
+fn parts(
+    section: &document::Program,
+    instances: Instances,
+    scene: &Scene<'_>,
+    cx: &mut Decoder<'_>,
+) -> Parts {
     let command = command(section, scene);
     let shell = matches!(command, Some(Command::Shell(_)));
     Parts {
@@ -127,6 +143,10 @@ fn parts(section: &document::Program, scene: &Scene<'_>, cx: &mut Decoder<'_>) -
         stop: cx.within("stop", |cx| stop(&needed(&section.stop)?, shell, scene, cx)),
         logs: cx.within("logs", |cx| logs_of(&needed(&section.logs)?, scene, cx)),
         limits: cx.within("limits", |cx| Some(limits(&needed(&section.limits)?, scene.context, cx))),
+        work: cx
+            .within("working_lock", |cx| gate::work(&needed(&section.working_lock)?, instances, scene, cx)),
+        ready: cx.within("ready", |cx| gate::ready(&needed(&section.ready)?, cx)),
+        hooks: cx.within("hooks", |cx| gate::hooks(&needed(&section.hooks)?, scene, cx)),
     }
 }
 

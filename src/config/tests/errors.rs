@@ -84,7 +84,10 @@ const ONE_EACH: &[(&str, &str)] = &[
     ("programs: {a: {command: x, logs: {compress: zstd}}}", "`compress` is not in this version"),
     ("programs: {a: {command: x, limits: {memory: 1GiB}}}", "`memory` is not in this version"),
     ("programs: {a: {command: x, limits: {nice: 20}}}", "`20` is not a whole number from -20 to 19"),
-    ("programs: {a: {command: x, ready: notify}}", "programs.a.ready: `ready` is not in this version"),
+    (
+        "programs: {a: {command: x, depends_on: b}}",
+        "programs.a.depends_on: `depends_on` is not in this version",
+    ),
     ("programs: {}\nsupervisor: {exit_on: never}", "supervisor.exit_on: `exit_on` is not in this version"),
     ("programs: {a: {command: x, environment: [A=1]}}", "environment: a list stands here"),
     ("programs: {a: {command: x, environment: {'A=B': 1}}}", "`A=B` cannot be the name of a variable"),

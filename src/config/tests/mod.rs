@@ -4,6 +4,7 @@
 
 mod errors;
 mod examples;
+mod gate;
 mod hostile;
 mod include;
 mod merge;

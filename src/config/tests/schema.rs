@@ -36,7 +36,7 @@ fn every_key_is_described_and_every_default_and_example_is_taken() {
     assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     assert!(schema["patternProperties"]["^x-"].is_object());
     let program = object(&schema["definitions"]["Program"]);
-    assert!(program.len() >= 21);
+    assert!(program.len() >= 25);
     for (key, value) in program {
         assert!(value["description"].as_str().is_some_and(|text| text.len() > 10), "{key}");
         let given =
@@ -51,7 +51,15 @@ fn every_key_is_described_and_every_default_and_example_is_taken() {
             assert!(load_files(&files).is_ok(), "{key}: {given}: {}", load_files(&files).unwrap_err());
         }
     }
-    for (section, key) in [("Restart", "restart"), ("Stop", "stop"), ("Logs", "logs"), ("Limits", "limits")] {
+    for (section, key) in [
+        ("Restart", "restart"),
+        ("Stop", "stop"),
+        ("WorkingLock", "working_lock"),
+        ("Ready", "ready"),
+        ("Hooks", "hooks"),
+        ("Logs", "logs"),
+        ("Limits", "limits"),
+    ] {
         for (inner, value) in object(&schema["definitions"][section]) {
             assert!(value["description"].is_string(), "{section}.{inner}");
             let given =
@@ -61,6 +69,23 @@ fn every_key_is_described_and_every_default_and_example_is_taken() {
             }
         }
     }
+}
+
+#[test]
+fn what_the_schema_says_of_hooks_is_taken() {
+    let schema: Value = serde_json::from_str(&crate::config::schema()).unwrap();
+    for (inner, value) in object(&schema["definitions"]["Hook"]) {
+        assert!(value["description"].is_string(), "{inner}");
+        let given =
+            value.get("default").into_iter().chain(value["examples"].as_array().into_iter().flatten());
+        for given in given {
+            let command = if inner == "command" { "" } else { "command: y, " };
+            program_with(&format!("command: x, hooks: {{before_stop: {{{command}{inner}: {given}}}}}"));
+        }
+    }
+    let short = &schema["definitions"]["Ready"]["anyOf"][1];
+    assert_eq!(short, &serde_json::json!({ "type": "string", "const": "notify" }));
+    program_with(&format!("command: x, ready: {}", short["const"]));
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@ use crate::config::decode::{Decoder, Value};
 use crate::config::problem::{ProblemKind, quoted};
 use crate::config::tree::{NodeRef, Shape};
 use crate::config::words;
-use crate::model::{GiveUp, Orphans, RestartWhen, Signal, StopScope};
+use crate::model::{GiveUp, LockKind, OnStop, Orphans, PastMaxBusy, RestartWhen, Signal, StopScope};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn decode<T: Copy>(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>, words: &Words<T>
     None
 }
 
-/// The words of other supervisors for our restart policies.
+/// The words of other supervisors for ours.
 fn neighbour(text: &str, accepted: &[&str]) -> Option<String> {
     let mend = match text.to_ascii_lowercase().as_str() {
         "true" | "unless-stopped" | "yes" | "any" => "always",
@@ -38,6 +38,14 @@ fn neighbour(text: &str, accepted: &[&str]) -> Option<String> {
         "false" | "no" | "none" | "off" => "never",
         "process" | "mixed" => "main",
         "control-group" | "cgroup" | "all" => "tree",
+        "both" => "auto",
+        "file" | "text" => "state",
+        "fcntl" | "lockf" => "flock",
+        "drain" | "idle" => "wait",
+        "at-once" | "now" | "immediately" => "signal",
+        "sigkill" | "force" => "kill",
+        "sigterm" | "term" | "stop" => "signal",
+        "cancel" | "abort" | "give-up" => "keep",
         _ => return None,
     };
     accepted.contains(&mend).then(|| format!("here that is `{mend}`"))
@@ -81,6 +89,23 @@ choice!(StopScope {
 choice!(Orphans {
     "kill" => Orphans::Kill, "TERM and CONT, then KILL.";
     "keep" => Orphans::Keep, "They are left alone.";
+});
+
+choice!(LockKind {
+    "auto" => LockKind::Auto, "Both: what is written in it, and a lock on it.";
+    "state" => LockKind::State, "What is written in it: three lines, pid, Unix time, and 1 for busy or 0 for idle.";
+    "flock" => LockKind::Flock, "An exclusive flock(2) on it, held while a task runs.";
+});
+
+choice!(OnStop {
+    "wait" => OnStop::Wait, "When it is idle.";
+    "signal" => OnStop::Signal, "At once; only the KILL waits until it is idle.";
+});
+
+choice!(PastMaxBusy {
+    "kill" => PastMaxBusy::Kill, "KILL.";
+    "signal" => PastMaxBusy::Signal, "The stop signal, and KILL after `stop.timeout`.";
+    "keep" => PastMaxBusy::Keep, "The stop is given up: it runs on, and sppm says so.";
 });
 
 impl Value for GiveUp {

@@ -13,15 +13,7 @@ const A_COMMAND: &str = "a list of words, or a text that is split into words";
 
 impl Value for Argv {
     fn decode(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Self> {
-        let words = match node.shape {
-            Shape::Seq(_) => listed(node, cx)?,
-            Shape::Null | Shape::Scalar { .. } | Shape::Map(_) => split(node, cx)?,
-        };
-        if words.first().is_none_or(String::is_empty) {
-            cx.value(node, "a command may not be empty".to_owned(), None);
-            return None;
-        }
-        Some(Self(words))
+        words(node, cx, "use `shell:` instead of `command:`").map(Self)
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -30,6 +22,33 @@ impl Value for Argv {
             { "type": "string", "minLength": 1 }
         ], "examples": [["python3", "-u", "crawler.py"], "python3 -u crawler.py"] })
     }
+}
+
+/// A command beside the program itself: it has no `shell:`.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct ActionArgv(pub(in crate::config) Vec<String>);
+
+impl Value for ActionArgv {
+    fn decode(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Self> {
+        words(node, cx, "let a shell run it, `[sh, -c, \"…\"]`").map(Self)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        Argv::schema(generator)
+    }
+}
+
+/// The words of a command, at least one. `by_shell` says how a shell can be had.
+fn words(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>, by_shell: &str) -> Option<Vec<String>> {
+    let words = match node.shape {
+        Shape::Seq(_) => listed(node, cx)?,
+        Shape::Null | Shape::Scalar { .. } | Shape::Map(_) => split(node, cx, by_shell)?,
+    };
+    if words.first().is_none_or(String::is_empty) {
+        cx.value(node, "a command may not be empty".to_owned(), None);
+        return None;
+    }
+    Some(words)
 }
 
 fn listed(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Vec<String>> {
@@ -44,22 +63,20 @@ fn listed(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Vec<String>> {
     whole.then_some(words)
 }
 
-fn split(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>) -> Option<Vec<String>> {
+fn split(node: NodeRef<'_, '_>, cx: &mut Decoder<'_>, by_shell: &str) -> Option<Vec<String>> {
     let scalar = cx.scalar(node, A_COMMAND)?;
     if let Some(what) = needs_shell(&scalar.text) {
         // What came from the environment is not shown.
         let what = if scalar.text == scalar.written { what } else { "something in it".to_owned() };
         let message = format!("no shell runs here, so {what} would not do what it says");
-        let help = Some(
-            "use `shell:` instead of `command:`, or a list of words where it is meant literally".to_owned(),
-        );
-        cx.value(node, message, help);
+        let help = format!("{by_shell}, or use a list of words where it is meant literally");
+        cx.value(node, message, Some(help));
         return None;
     }
     if let Some(variable) = bare_variable(scalar.written) {
         let message = format!("no shell runs here: `${variable}` reaches the program as it is written");
         let help = format!(
-            "write `${{{variable}}}` for the supervisor's variable, or use `shell:`; `$${variable}` says that it is meant so"
+            "write `${{{variable}}}` for the supervisor's variable, or {by_shell}; `$${variable}` says that it is meant so"
         );
         cx.warning(ProblemKind::Value, node.at, message, Some(help));
     }

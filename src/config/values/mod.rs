@@ -14,7 +14,7 @@ mod quantity;
 mod sequence;
 mod text;
 
-pub(super) use command::{Argv, Script};
+pub(super) use command::{ActionArgv, Argv, Script};
 pub(super) use environment::Environment;
 pub(super) use exit::Codes;
 pub(super) use inherit::InheritSetting;
