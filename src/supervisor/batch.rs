@@ -7,8 +7,7 @@
 
 use super::action::{Action, Class};
 use crate::model::{ProgramName, RunId, Slot};
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Room for so many actions is kept between two turns; a plan of a thousand programs fills it once.
 const ROOM_KEPT: usize = 64;
@@ -17,11 +16,11 @@ const ROOM_KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     ready: VecDeque<Action>,
-    /// Records and notes.
-    told: VecDeque<Action>,
+    /// Records and notes; none where a newer record has made one void.
+    told: VecDeque<Option<Action>>,
     /// Launches and releases, which need their slot's record on disk.
     late: VecDeque<Action>,
-    /// Whose records are held back, and where in `told` each slot's is: a newer one takes its place.
+    /// Whose records are held back, and where in `told` each slot's is.
     recorded: BTreeMap<Owner, Recorded>,
     places: BTreeMap<Slot, usize>,
     /// Whose launches are held back.
@@ -44,13 +43,13 @@ impl Batch {
         let owner = |slot: &Slot| (slot.program.clone(), ending.then_some(slot.index));
         match action.class() {
             Class::Record => {
-                let Some(slot) = slot_of(&action).cloned() else { return self.told.push_back(action) };
+                let Some(slot) = slot_of(&action).cloned() else { return self.told.push_back(Some(action)) };
                 if self.belated.contains(&owner(&slot)) {
                     self.end();
                 }
                 self.record(owner(&slot), slot, action);
             }
-            Class::Note => self.told.push_back(action),
+            Class::Note => self.told.push_back(Some(action)),
             Class::Belated => {
                 self.belated.extend(slot_of(&action).map(owner));
                 self.late.push_back(action);
@@ -81,22 +80,18 @@ impl Batch {
         if *which != one {
             *which = Recorded::Several;
         }
-        match self.places.entry(slot) {
-            Entry::Occupied(place) => {
-                if let Some(older) = self.told.get_mut(*place.get()) {
-                    *older = action;
-                }
-            }
-            Entry::Vacant(place) => {
-                place.insert(self.told.len());
-                self.told.push_back(action);
-            }
+        if let Some(place) = self.places.insert(slot, self.told.len())
+            && let Some(older) = self.told.get_mut(place)
+            && older.as_ref().is_some_and(is_passing)
+        {
+            *older = None;
         }
+        self.told.push_back(Some(action));
     }
 
     /// Nothing that could overtake comes any more.
     pub(super) fn end(&mut self) {
-        self.ready.append(&mut self.told);
+        self.ready.extend(self.told.drain(..).flatten());
         self.ready.append(&mut self.late);
         self.recorded.clear();
         self.places.clear();
@@ -107,9 +102,10 @@ impl Batch {
     pub(super) fn next(&mut self) -> Option<Action> {
         let action = self.ready.pop_front();
         if action.is_none() {
-            for queue in [&mut self.ready, &mut self.told, &mut self.late] {
+            for queue in [&mut self.ready, &mut self.late] {
                 queue.shrink_to(ROOM_KEPT);
             }
+            self.told.shrink_to(ROOM_KEPT);
         }
         action
     }
@@ -118,6 +114,12 @@ impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.told.is_empty() && self.late.is_empty()
     }
+}
+
+/// A record that a stop passes through where nothing is waited for.
+fn is_passing(action: &Action) -> bool {
+    let Action::Record { record: Some(record), .. } = action else { return false };
+    record.drains()
 }
 
 /// The slot that it names, if it names one.

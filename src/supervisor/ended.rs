@@ -1,5 +1,6 @@
 //! What follows the end of a run: nothing, a pause, giving up, or the next launch.
 
+use super::edit::outdated;
 use super::instance::Turn;
 use super::restart::{AfterFailure, Failures, Verdict, judge};
 use super::wish::Wish;
@@ -39,7 +40,12 @@ impl Instance {
             (Wish::Run, Some(_)) if run.asked || self.replace.is_some() => {
                 let why =
                     self.launch_text("restarted").unwrap_or_else(|| "started again after a stop".to_owned());
-                let judged = self.replace.is_some();
+                // A stuck one is no replacement by something else.
+                let judged = match &self.replace {
+                    Some(Replace::Stuck(_)) => outdated(&run, turn).is_some(),
+                    Some(Replace::Edit(_) | Replace::Operator { .. }) => true,
+                    None => false,
+                };
                 self.calm_down();
                 self.launch(turn, why, judged);
             }

@@ -10,8 +10,7 @@ use super::random::Random;
 use super::storm::Storm;
 use super::wish::Wish;
 use super::{
-    Action, Drain, Fact, Instance, Notice, Patience, Phase, PhaseKind, Replace, Run, StopStage, Trial,
-    Watchdog, Work,
+    Action, Drain, Fact, Instance, Notice, Patience, Phase, PhaseKind, Replace, Run, StopStage, Trial, Work,
 };
 use crate::model::{
     Exit, Generation, HookKind, InstanceLabel, LaunchFailure, Moment, Program, RunId, Slot, StartConcurrency,
@@ -168,8 +167,7 @@ impl Instance {
                     Trial::Running => run.ready_at.map(|at| at + run.spec.restart.min_uptime),
                     Trial::None | Trial::Failed(_) => None,
                 };
-                let silent = run.watchdog.as_ref().and_then(Watchdog::deadline);
-                steady.into_iter().chain(silent).min()
+                steady.into_iter().chain(self.pulse_deadline(run)).min()
             }
             Phase::Draining(_, Drain::Hook { deadline, .. }) => Some(*deadline),
             Phase::Draining(_, Drain::Task { until }) => *until,

@@ -3,7 +3,7 @@
 use super::ended::humane;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
-use super::{Action, Fact, Instance, Phase, Replace, Run, Watchdog};
+use super::{Action, Fact, Instance, Patience, Phase, Replace, Run, Watchdog};
 use crate::model::{Moment, ReadyBy};
 
 impl Instance {
@@ -86,10 +86,19 @@ impl Instance {
         self.open_gate(turn, run);
     }
 
+    /// When its silence is too long, as far as is known. What is to be stopped anyway is not watched.
+    pub(super) fn pulse_deadline(&self, run: &Run) -> Option<Moment> {
+        let wanted = matches!(self.replace, None | Some(Replace::Edit(_)));
+        let watched = wanted && run.patience != Patience::GivenUp && !mutant!(NoWatchdog);
+        run.watchdog
+            .filter(|watchdog| watched && !watchdog.checking)
+            .map(|watchdog| watchdog.last + watchdog.every)
+    }
+
     /// No beat was heard for too long: ask, since the rewriting of a lock tells nobody.
     pub(super) fn watch_pulse(&mut self, turn: &mut Turn<'_>, run: &mut Run) {
-        let Some(watchdog) = &mut run.watchdog else { return };
-        if watchdog.deadline().is_some_and(|at| at <= turn.now) && !mutant!(NoWatchdog) {
+        let due = self.pulse_deadline(run).is_some_and(|at| at <= turn.now);
+        if let Some(watchdog) = run.watchdog.as_mut().filter(|_| due) {
             watchdog.checking = true;
             turn.out.push_back(Action::CheckBeat { run: run.id });
         }
@@ -141,12 +150,5 @@ impl Run {
             News::Extend(by) => self.extended = Some(now + *by),
             _ => {}
         }
-    }
-}
-
-impl Watchdog {
-    /// When its silence is too long, as far as is known.
-    pub(super) fn deadline(&self) -> Option<Moment> {
-        (!self.checking).then(|| self.last + self.every)
     }
 }

@@ -72,9 +72,7 @@ fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
     let mut steps = Vec::new();
     // What is ended since it did not get ready in time waits for nobody.
     let late = |i: &Instance| i.run().is_some_and(|run| run.late.is_some());
-    for (index, instance) in
-        instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some() && !late(i))
-    {
+    for (index, instance) in instances.iter().filter(|(_, i)| i.drains() && i.replace.is_some() && !late(i)) {
         let goes = free && may_go(instance);
         steps.push((*index, if goes { Step::Go } else { Step::Back }));
         free &= !goes;
@@ -91,7 +89,8 @@ fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
 /// It is being replaced, or was and has not proved itself. One that drains can still step back.
 fn is_in_motion(instance: &Instance) -> bool {
     match &instance.phase {
-        Phase::Draining(..) => false,
+        // What did not get ready in time fails its trial as soon as it has ended.
+        Phase::Draining(run, _) => run.late.is_some() && instance.trial == Trial::Running,
         Phase::Running(_) => instance.trial == Trial::Running && instance.replace.is_none(),
         Phase::Waiting(ticket) if ticket.judged => true,
         Phase::Stopped

@@ -245,7 +245,10 @@ impl Sim {
 
     /// The first blow against a run: a failed start is ended, all else is replaced or not wanted.
     fn remember_blow(&mut self, run: RunId) -> Checked {
-        if self.is_late(run) { Ok(()) } else { self.remember_replacing(run) }
+        let asked =
+            self.world.table.get(&run).is_some_and(|process| self.watch.restarts.contains(&process.slot));
+        let stuck = self.is_silent(run) && !self.is_outdated(run) && !asked;
+        if self.is_late(run) || stuck { Ok(()) } else { self.remember_replacing(run) }
     }
 
     fn has_run_hooks(&self, process: &Process) -> bool {

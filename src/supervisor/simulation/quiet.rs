@@ -40,7 +40,7 @@ impl Sim {
         let idle = |instance: &Instance| match &instance.phase {
             Phase::Running(run) => {
                 run.watchdog.is_some_and(|watchdog| !watchdog.checking)
-                    && instance.replace.is_none()
+                    && (instance.replace.is_none() || run.patience == Patience::GivenUp)
                     && instance.trial != Trial::Running
             }
             _ => false,
@@ -70,16 +70,18 @@ impl Sim {
         let law = Law::Converges;
         let planned = self.core.spec(&slot.program).map(|spec| slot.index <= self.watch.wishes.count(spec));
         let instance = self.core.instance(slot);
+        // Given up as max_busy and `then` say; whoever asks again is heard.
+        if let Some(Phase::Running(run)) = instance.map(|instance| &instance.phase)
+            && run.patience == Patience::GivenUp
+        {
+            return demand(run.spec.work.then == PastMaxBusy::Keep, law, || {
+                format!("{slot:?}: {instance:?}")
+            });
+        }
         if planned != Some(true) {
             return demand(instance.is_none(), law, || format!("{slot:?} is still there"));
         }
         let Some(instance) = instance else { return Err(law.broken(format!("{slot:?} is missing"))) };
-        // Given up as max_busy and `then` say; whoever asks again is heard.
-        if let Phase::Running(run) = &instance.phase
-            && run.patience == Patience::GivenUp
-        {
-            return demand(run.spec.work.then == PastMaxBusy::Keep, law, || format!("{slot:?}: {instance:?}"));
-        }
         if !self.wanted(slot) {
             return demand(matches!(instance.phase, Phase::Stopped), law, || {
                 format!("{slot:?}: {instance:?}")
