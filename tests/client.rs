@@ -6,7 +6,7 @@ mod common;
 
 use common::command::finish;
 use common::wait::LIMIT;
-use common::{Answer, tools};
+use common::{Answer, examples, tools};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,36 +14,11 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Building may have to wait for somebody else's build.
-const LONG: Duration = Duration::from_secs(300);
-
-fn cargo(args: &[&str]) -> Answer {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(args).args(["--no-default-features", "--locked", "--offline", "--color=never"]);
-    command.current_dir(PROJECT);
-    finish(command, LONG).ok()
-}
-
-/// The program of `client_cases`, compiled with the standard library and the crate's own library alone.
+/// The program of `client_cases`.
 fn program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client");
-        cargo(&["build", "--lib", "--target-dir", target.to_str().unwrap()]);
-        let library = target.join("debug/libsppm.rlib");
-        let program = target.join("program");
-        // The compiler of this cargo, which passes it on where it is not the one on PATH.
-        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        rustc.args(["--edition=2024", "-o"]).arg(&program);
-        rustc.arg("--extern").arg(format!("sppm={}", library.display()));
-        rustc.arg(format!("{PROJECT}/tests/client_cases/program.rs"));
-        finish(rustc, LONG).ok();
-        program
-    })
+    BUILT.get_or_init(|| examples::compile_client("tests/client_cases/program.rs"))
 }
 
 /// A run of it with these variables and no other `SPPM_…`.
@@ -55,7 +30,7 @@ fn run(environment: &[(&str, &Path)]) -> Answer {
 
 #[test]
 fn it_has_no_dependency() {
-    let tree = cargo(&["tree", "--edges=normal,build", "--prefix=none"]).stdout;
+    let tree = examples::cargo_bare(&["tree", "--edges=normal,build", "--prefix=none"]).stdout;
     assert_eq!(tree.lines().count(), 1, "{tree}");
     assert!(tree.starts_with(&format!("sppm v{}", env!("CARGO_PKG_VERSION"))), "{tree}");
 }
