@@ -5,47 +5,11 @@
 mod common;
 
 use common::command::finish;
+use common::examples::example;
 use common::wait::LIMIT;
-use common::{Rig, Status, Who, http, tools, wait_until};
+use common::{Rig, Status, Who, examples, http, tools, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
-
-/// Copies an example into the rig, with folders of the rig's own.
-fn copy(rig: &Rig, from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    rig.own(to);
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(rig, &entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-            rig.own(&target);
-        }
-    }
-    let file = to.join("sppm.yaml");
-    if let Ok(text) = fs::read_to_string(&file) {
-        let folder = rig.folder().display();
-        let folders =
-            format!("  runtime_dir: {folder}/r\n  state_dir: {folder}/st\n  log_dir: {folder}/log\n");
-        let text = match text.split_once("supervisor:\n") {
-            Some((before, after)) => format!("{before}supervisor:\n{folders}{after}"),
-            None => format!("supervisor:\n{folders}{text}"),
-        };
-        fs::write(file, text).unwrap();
-    }
-}
-
-/// A rig in which the example `name` is ready to be started.
-fn example(name: &str, who: Who) -> Rig {
-    let mut rig = Rig::of(who);
-    copy(&rig, &Path::new(EXAMPLES).join(name), &rig.path("example"));
-    rig.use_file(rig.path("example/sppm.yaml"));
-    rig
-}
 
 fn the_crawler_reads_the_site(who: Who) {
     if tools::python().is_none() {
@@ -98,7 +62,7 @@ fn the_pool_is_scaled_and_signalled() {
 fn the_quickstart_script_shows_the_main_thing() {
     let mut rig = Rig::new();
     rig.env("SPPM", rig.binary().display().to_string().as_str());
-    let script = Path::new(EXAMPLES).join("quickstart.sh");
+    let script = examples::path("quickstart.sh");
     assert!(fs::metadata(&script).unwrap().permissions().mode() & 0o111 != 0, "it cannot be executed");
     let answer = finish(rig.program(&script), LIMIT).ok();
     assert!(answer.stdout.contains("good day from greeter.1"), "{}", answer.all());

@@ -16,6 +16,7 @@
 
 pub mod actors;
 pub mod command;
+pub mod examples;
 pub mod http;
 pub mod processes;
 pub mod rig;

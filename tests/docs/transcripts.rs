@@ -131,6 +131,11 @@ fn the_guide_to_editing_is_true() {
 }
 
 #[test]
+fn the_guide_to_tasks_is_true() {
+    is_true("docs/guides/never-cut-a-task.md", 10);
+}
+
+#[test]
 fn the_guide_to_what_is_wrong_is_true() {
     is_true("docs/guides/when-something-is-wrong.md", 40);
 }

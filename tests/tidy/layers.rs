@@ -17,6 +17,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("control", &["model", "linux", "journal"]),
     ("keeper", &["model", "linux"]),
     ("daemon", &["model", "config", "supervisor", "linux", "logs", "files", "journal", "control", "keeper"]),
+    // For other programs: it stands alone, and is compiled without all the rest too.
+    ("client", &[]),
     ("cli", &["model", "config", "control", "journal", "daemon"]),
     ("main", &["cli", "daemon", "keeper"]),
     ("lib", &[]),

@@ -35,12 +35,13 @@ const IMPURE: &[&str] = &[
 const PURE: &[&str] = &["src/model/", "src/supervisor/", "src/config/"];
 
 /// Files that may sleep: commands that ask again for a supervisor which is being replaced and has no event for it, and
-/// the line to the keeper, which has none for descriptors that leave its queue.
+/// the line to the keeper, which has none for descriptors that leave its queue. And the client's gap between two tasks.
 const SLEEPING: &[&str] = &[
     "src/control/client/mod.rs",
     "src/cli/commands/logs.rs",
     "src/cli/feed.rs",
     "src/cli/wait.rs",
+    "src/client/rest.rs",
     "src/keeper/link.rs",
 ];
 

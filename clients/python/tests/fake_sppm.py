@@ -36,7 +36,7 @@ def alive(number):
 
 
 def launch(name, program):
-    assert set(program) <= {"command", "directory", "environment", "restart", "stop", "logs"}, program
+    assert set(program) <= {"command", "directory", "environment", "restart", "stop", "working_lock", "logs"}, program
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SPPM_")}
     environment.update(SPPM_NAME=name, SPPM_INSTANCE=name, SPPM_RUN="1", SPPM_LOCK=os.path.join(FOLDER, "lock"))
     environment.update({k: v.replace("$$", "$") for k, v in program["environment"].items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -61,7 +62,35 @@ class RealCase(ScriptCase):
             command, env=self.shell(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT, check=False
         )
 
+    def supervise(self, programs: Dict[str, Any]) -> str:
+        """Starts a supervisor of a file with these programs, all of whose folders are below the test's own; the file."""
+        folders = {name: os.path.join(self.folder, "own", name) for name in ("runtime_dir", "state_dir", "log_dir")}
+        config = os.path.join(self.folder, "sppm.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"supervisor": folders, "programs": programs}, file)
+        done = self.sppm(config, "start")
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        return config
+
+    def instance(self, config: str, name: str) -> Dict[str, Any]:
+        """What `status --json` says of the one instance of a program."""
+        status = json.loads(self.sppm(config, "status", "--json").stdout)
+        [found] = [program for program in status["programs"] if program["name"] == name]
+        [instance] = found["instances"]
+        return dict(instance)
+
+    def own_log(self, name: str) -> List[str]:
+        """The lines that a program of `supervise` has printed."""
+        try:
+            with open(os.path.join(self.folder, "own/log_dir", name + ".log"), encoding="utf-8") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
     def kill(self) -> None:
+        own = os.path.join(self.folder, "sppm.yaml")
+        if os.path.exists(own):
+            self.sppm(own, "shutdown", "--force")
         for config in glob.glob(os.path.join(self.folder, "sppm/scripts/*/sppm.yaml")):
             self.sppm(config, "shutdown", "--force")
             said = self.sppm(config, "status").stderr.decode()

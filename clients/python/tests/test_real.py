@@ -6,9 +6,11 @@ Tasks last until the test lets them go: what comes after a stop was asked for co
 import os
 import re
 import signal
+import sys
+from typing import Any, Dict
 
 from .real_rig import RealCase
-from .rig import LIMIT, until
+from .rig import LIMIT, SOURCE, Running, until
 
 TASK = """
 import os, sys, time
@@ -67,18 +69,70 @@ Spider().main()
 """
 )
 
-NOTHING_OFFERED = """
-import os, sppm
+# Programs of an `sppm.yaml` of their own: each is handed its part of the text on its command line.
 
-def foo():
-    print([name for name in ("SPPM_LOCK", "SPPM_NOTIFY", "SPPM_SOCKET", "SPPM_MAX_REQUESTS") if name in os.environ])
-    print(sppm.ready(), sppm.beat(), sppm.request(), sppm.status("x"), sppm.request_restart(), sppm.request_stop())
-    print(sppm.publish("t", 1), sppm.subscribe("t").get(0.01), sppm.Channel().busy())
-    sppm.shared["k"] = 1
-    with sppm.task(), sppm.flock_task(), sppm.Channel().task():
-        print(dict(sppm.shared))
+HEAD = TASK + """
+def loop(busy):
+    n = 0
+    while sppm.stop_wanted() is None:
+        with busy():
+            task(n, sppm.stop_wanted)
+        n += 1
+    print(*sppm.stop_wanted())
+"""
 
-sppm.sppm_start("foo", foo)
+WAYS = {
+    "state": "loop(sppm.task)",
+    "flock": "loop(sppm.flock_task)",
+    "channel": "loop(sppm.Channel().task)",
+}
+
+OFFERED = """
+names = ("SPPM_LOCK", "SPPM_NOTIFY", "SPPM_SOCKET", "SPPM_ENV", "NOTIFY_SOCKET", "WATCHDOG_USEC")
+print([name for name in names if name not in os.environ], os.path.getsize(os.environ["SPPM_LOCK"]))
+print(sppm.ready(), sppm.beat(), sppm.request(), sppm.status("page 7"))
+channel = sppm.Channel()
+with sppm.subscribe("t/*") as subscription:
+    print(sppm.publish("t/x", {"n": 1}))
+    message = subscription.get(30)
+    print(message.topic, message.sender, message.data)
+sppm.shared["k"] = 1
+print(sppm.shared.change("k", lambda n: n + 1), sorted(sppm.shared.keys()))
+sppm.wait_stop()
+"""
+
+# PyPI's library in short: it reads `$SPPM_ENV`, takes nothing but `KEY=VALUE` lines with absolute paths there, and
+# truncates and writes the lock's file.
+PYPI = """
+settings = {}
+for line in open(os.environ["SPPM_ENV"]):
+    key, value = line.strip().split("=", 1)
+    settings[key] = value
+assert int(settings["timeout"]) >= 0
+assert all(os.path.isabs(settings[key]) for key in ("pid", "child_pid", "lock", "log")), settings
+
+def working_lock(is_active):
+    with open(settings["lock"], "w") as file:
+        file.write("%d\\n" % os.getpid())
+        file.write("%f\\n" % time.time())
+        file.write("%d\\n" % is_active)
+
+n = 0
+while True:
+    working_lock(True)
+    task(n, lambda: False)
+    working_lock(False)
+    time.sleep(0.05)
+    n += 1
+"""
+
+RESTARTS = """
+if sppm.shared.get("runs", 0) == 0:
+    with sppm.task():
+        print(sppm.request_restart("a new model"))
+        sppm.shared["runs"] = 1
+        task(0, lambda: False)
+sppm.wait_stop()
 """
 
 
@@ -185,11 +239,68 @@ class Options(RealCase):
         self.works("--shutdown")
 
 
-class Offered(RealCase):
-    def test_what_this_version_does_not_offer_does_nothing(self) -> None:
-        """What README.md says of it. When a supervisor offers more, both change."""
-        self.write(NOTHING_OFFERED)
-        self.call("--start")
-        self.logged("{'k'")
-        wanted = ["[]", "False False False False False False", "0 None False", "{'k': 1}"]
-        self.assertEqual(self.lines(), wanted)
+class Own(RealCase):
+    """Programs of an `sppm.yaml` of their own, under all that the supervisor offers."""
+
+    def program(self, text: str, **keys: Any) -> Dict[str, Any]:
+        environment = {"PYTHONPATH": SOURCE, "PYTHONDONTWRITEBYTECODE": "1", "GO": self.go}
+        path = os.path.join(self.folder, "program%d.py" % len(os.listdir(self.folder)))
+        self.write(HEAD + text, path)
+        # A task that waits must not be cut by a timeout, nor a test that fails wait for ever.
+        return dict({"command": [sys.executable, "-u", path], "environment": environment}, **keys)
+
+    def until_busy(self, config: str, name: str) -> Dict[str, Any]:
+        def look() -> Any:
+            instance = self.instance(config, name)
+            return instance["busy"] and instance
+
+        return dict(until(look, "%s is busy" % name))
+
+    def waits_for_its_task(self, name: str, program: Dict[str, Any], told: bool) -> None:
+        """A restart and a stop: no signal comes before the task in hand is done, and no other task begins."""
+        config = self.supervise({name: program})
+        for request in ("restart", "stop"):
+            until(lambda: self.own_log(name)[-1:] == ["begin 0"], "a task is in hand")
+            pid = self.until_busy(config, name)["pid"]
+            seen = len(self.own_log(name))
+            call = Running([self.bin, "-c", config, request, name], self.shell())
+            self.addCleanup(call.close)
+            until(lambda: self.instance(config, name)["phase"] == "draining", "it waits for the task")
+            if told:
+                until(lambda: self.own_log(name)[seen:] == ["told 0"], "it was told")
+            self.assertEqual(self.instance(config, name)["pid"], pid)
+            self.let_go()
+            self.assertEqual(call.end(), 0, call.errors)
+            lines = self.own_log(name)[seen:]
+            wanted = ["told 0", "end 0"] if told else ["end 0"]
+            self.assertEqual(lines[: len(wanted)], wanted)
+            self.assertNotIn("begin 1", lines)
+            self.assertNotEqual(self.instance(config, name)["pid"], pid)
+
+    def test_a_task_marked_by_its_state_is_waited_for(self) -> None:
+        self.waits_for_its_task("state", self.program(WAYS["state"]), told=True)
+
+    def test_a_task_under_the_kernel_lock_is_waited_for(self) -> None:
+        gate = {"kind": "flock"}
+        self.waits_for_its_task("flock", self.program(WAYS["flock"], working_lock=gate), told=True)
+
+    def test_a_task_marked_on_a_channel_is_waited_for(self) -> None:
+        self.waits_for_its_task("channel", self.program(WAYS["channel"]), told=True)
+
+    def test_a_task_marked_by_the_library_of_pypi_is_waited_for(self) -> None:
+        self.waits_for_its_task("pypi", self.program(PYPI), told=False)
+
+    def test_everything_is_offered(self) -> None:
+        config = self.supervise({"every": self.program(OFFERED, ready="notify", watchdog="30s")})
+        until(lambda: len(self.own_log("every")) == 5, "it has said all")
+        wanted = ["[] 0", "True True True True", "1", "t/x every {'n': 1}", "2 ['k']"]
+        self.assertEqual(self.own_log("every"), wanted)
+        self.assertIs(self.instance(config, "every")["ready"], True)
+
+    def test_a_program_asks_for_its_own_restart_which_waits_for_its_task(self) -> None:
+        config = self.supervise({"own": self.program(RESTARTS)})
+        until(lambda: self.own_log("own") == ["True", "begin 0"], "it has asked")
+        first = self.until_busy(config, "own")["pid"]
+        self.let_go()
+        until(lambda: self.instance(config, "own")["pid"] not in (None, first), "it runs again")
+        self.assertEqual(self.own_log("own"), ["True", "begin 0", "end 0"])

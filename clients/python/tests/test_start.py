@@ -112,7 +112,9 @@ class Forms(ScriptCase):
         self.assertIn("[DEBUG] not shown", self.file("log/foo.log"))
 
     def test_a_function_without_room_is_called_without_the_help_text(self) -> None:
-        for form in ("sppm.sppm_start(work, 'the help')", "sppm.sppm_start(work)", "sppm.sppm_start('foo', work)"):
+        arguments = ("work, 'the help'", "work", "'foo', work")
+        calls = ("sppm.sppm_start", "sppm.sppm_block_start")
+        for form in ("%s(%s)" % (call, given) for call in calls for given in arguments):
             self.write("import sppm\ndef work():\n    print('worked')\n%s\n" % form)
             self.works("--start")
             self.logged("worked")
@@ -244,6 +246,7 @@ class Configuration(ScriptCase):
         self.assertEqual(program["command"], [sys.executable, "-u", self.script, "--start"])
         self.assertEqual(program["restart"], "on-failure")
         self.assertEqual(program["stop"], {"timeout": "3650d"}, "as long as the task in hand takes")
+        self.assertEqual(program["working_lock"], {"kind": "auto", "on_stop": "signal"})
         folder = os.path.dirname(program["environment"]["SPPM_SCRIPT"])
         self.assertEqual(os.stat(folder).st_mode & 0o777, 0o700)
 
@@ -269,6 +272,8 @@ class Configuration(ScriptCase):
         self.works("--start")
         program = self.config()["programs"]["foo"]  # type: ignore[index]
         self.assertEqual(program["stop"], {"timeout": "7s"})
+        gate = {"kind": "auto", "on_stop": "signal", "max_busy": "7s", "then": "kill"}
+        self.assertEqual(program["working_lock"], gate)
 
     def test_names_become_names_of_programs(self) -> None:
         from sppm import _script

@@ -1,8 +1,7 @@
 """Programs under the supervisor sppm: tasks that are not interrupted, messages, a store, scripts in the background.
 
-Every function works without a supervisor too: it then does nothing, or what it can do alone. The same holds under a
-supervisor that does not set the variable which a function needs (``SPPM_LOCK``, ``SPPM_NOTIFY``, ``SPPM_SOCKET``): sppm
-0.1 sets none of them yet.
+Every function works without a supervisor too: it then does nothing, or what it can do alone. The same holds where a
+variable that a function needs is not set (``SPPM_LOCK``, ``SPPM_NOTIFY``, ``SPPM_SOCKET``).
 """
 
 from ._channel import Channel

@@ -1,7 +1,7 @@
 """Tasks under a kernel lock: busy is who holds an exclusive flock(2) on the file ``SPPM_LOCK``.
 
-The lock dies with its holder, and also serialises several processes. A supervisor that sets ``SPPM_LOCK`` takes it itself
-for a stop: no task begins after that.
+The lock dies with its holder, and also serialises several processes. The supervisor takes it itself for a stop: no task
+begins after that.
 """
 
 from __future__ import annotations

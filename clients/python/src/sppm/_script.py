@@ -61,14 +61,18 @@ class Script:
         limit = "%ds" % self.settings.timeout if self.settings.timeout else NO_LIMIT
         environment = {MARK: self.config, "SPPM_BIN": binary}
         environment.update({name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ})
-        # No `working_lock` here: this version of sppm has no such key yet. A stop is TERM at once, which the program
-        # remembers until the end of its task, and `stop.timeout` is what keeps KILL away from it meanwhile.
+        # A stop is TERM at once, which the program remembers until the end of its task: no KILL comes before it is idle.
+        # `stop.timeout` is for tasks that are not marked (`lock()` without an argument): it begins when it is idle.
+        gate: Dict[str, object] = {"kind": "auto", "on_stop": "signal"}
+        if self.settings.timeout:
+            gate.update(max_busy=limit, then="kill")
         program: Dict[str, object] = {
             "command": [_literal(word) for word in _command_line(self.path)],
             "directory": _literal(os.getcwd()),
             "environment": {name: _literal(value) for name, value in environment.items()},
             "restart": "on-failure",
             "stop": {"timeout": limit},
+            "working_lock": gate,
             "logs": {"stdout": "inherit" if foreground else _literal(self.log)},
         }
         supervisor = {

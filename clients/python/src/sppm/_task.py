@@ -31,11 +31,12 @@ class Task(ContextDecorator):
 
 
 def task(what: Optional[str] = None) -> Task:
-    """Busy while inside: no stop and no restart cuts the task in half, if ``stop.timeout`` is long enough for it.
+    """Busy while inside: no stop and no restart cuts the task in half. ``what`` is for people (``sppm status``).
 
-    A signal to end (TERM, INT, HUP) within a task is remembered: the task is finished, and at its end the program leaves by ``SystemExit``, so that ``finally`` and ``atexit`` have their turn.
-    The same signal between two tasks ends it at once. A program that calls ``signal_monitor`` or ``stop_wanted``
-    decides itself where it leaves. A supervisor that sets ``SPPM_LOCK`` is told, and ``what`` is for its status.
+    The supervisor waits for its end before it sends a signal (``working_lock.on_stop``). One that comes all the same
+    (TERM, INT, HUP: Ctrl-C, ``on_stop: signal``) is remembered: the task is finished, and at its end the program leaves
+    by ``SystemExit``, so that ``finally`` and ``atexit`` have their turn. Between two tasks it ends it at once. A program
+    that calls ``signal_monitor`` or ``stop_wanted`` decides itself where it leaves.
 
     Threads may have tasks open at the same time. Signals are taken over by the first task of the main thread (Python
     lets no other do it). A program that works in several processes uses ``Channel.task``.
@@ -43,11 +44,11 @@ def task(what: Optional[str] = None) -> Task:
     return Task(what)
 
 
-def working_lock(is_active: bool) -> None:
+def working_lock(is_active: bool = False) -> None:
     """Marks this program busy (True) or idle (False), until the next call.
 
-    A supervisor that sets ``SPPM_LOCK`` stops or restarts it only while it is idle. Never raises; without such a
-    supervisor it marks nothing, and the program is protected by its own ``signal_monitor``.
+    The supervisor stops or restarts it only while it is idle. Never raises; without a supervisor it marks nothing, and
+    the program is protected by its own ``signal_monitor``.
     """
     _busy.mark(bool(is_active))
 
