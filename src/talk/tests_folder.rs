@@ -127,7 +127,7 @@ fn a_hostile_folder_leads_nowhere() {
         rustix::fs::mknodat(rustix::fs::CWD, folder.join(name), rustix::fs::FileType::Fifo, mode, 0).unwrap();
     }
     for name in ["a/b/c", "a/b", "a", ""] {
-        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o0)).unwrap();
     }
     let opened = rig.make().unwrap();
     assert_eq!(names(&opened.places.folder), ["env", "lock", "notify", "sd"]);
