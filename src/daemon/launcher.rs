@@ -4,7 +4,7 @@
 use super::environment;
 use super::inbox::{Inbox, Message};
 use super::tag::Owner;
-use crate::keeper::link::{Identity, LaunchOrder, Output};
+use crate::keeper::link::{Ends, Identity, LaunchOrder, Output};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
@@ -102,6 +102,7 @@ impl Bench {
                 StderrSink::WithStdout => Output::Merged,
                 StderrSink::Apart(_) => Output::Apart,
             },
+            ends: Ends::default(),
         })
     }
 

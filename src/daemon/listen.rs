@@ -5,7 +5,7 @@ use super::inheritance::{CONTROL, CONTROL_FILE, Inheritance, PLACES};
 use super::options::{Options, StartError};
 use super::places::Places;
 use crate::control::server::{Access, Address, Bind, Server, hold_file, leads_to, serve};
-use crate::keeper::link::{Link, Order, Sender};
+use crate::keeper::link::{HoldFor, Link, Order, Sender};
 use crate::model::{ApiSettings, Signal};
 use nix::unistd::{Gid, Group};
 use std::fs;
@@ -64,7 +64,7 @@ fn bind(
     open_to_others(path, mode, group)?;
     let copies = [(CONTROL, listener.try_clone()?.into()), (CONTROL_FILE, file.try_clone()?)];
     for (name, fd) in copies {
-        sender.send(&Order::Hold { name: name.to_owned(), fd })?;
+        sender.send(&Order::Hold { name: name.to_owned(), fd, purpose: HoldFor::Keep })?;
     }
     Ok((listener, file))
 }
@@ -84,7 +84,7 @@ fn hold_places(places: &Places, sender: &Sender) -> Result<(), StartError> {
     let fd = crate::linux::memfd::sealed("sppm-places", &json)
         .map_err(|error| StartError::new(format!("error: cannot make a memory file: {error}")))?;
     sender
-        .send(&Order::Hold { name: PLACES.to_owned(), fd })
+        .send(&Order::Hold { name: PLACES.to_owned(), fd, purpose: HoldFor::Keep })
         .map_err(|error| StartError::new(format!("error: the keeper is gone: {error}")))
 }
 

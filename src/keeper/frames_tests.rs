@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::link::{
-    Identity, LaunchOrder, Order, Output, Predecessor, ProcessFds, Report, SignalOrigin, Stage,
+    Ends, HoldFor, Identity, LaunchOrder, Order, Output, Predecessor, ProcessFds, Report, SignalOrigin, Stage,
 };
 use super::order_frames::{self, Arrived};
 use super::report_frames;
@@ -13,6 +13,7 @@ use crate::model::{Exit, LaunchStage, Rlimit, RlimitKind, RunId, Signal};
 use proptest::prelude::*;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 fn c(text: &str) -> CString {
     CString::new(text).unwrap()
@@ -38,7 +39,22 @@ fn launch() -> LaunchOrder {
         cgroup: Some(c("/sys/fs/cgroup/x")),
         stdin: None,
         output: Output::Apart,
+        ends: Ends::default(),
     }
+}
+
+fn order_packet(order: &Order) -> Packet {
+    let (bytes, beside) = order_frames::encode(order).unwrap();
+    let fds = beside.all().iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
+    Packet { bytes, fds, cut: false }
+}
+
+fn memory(text: &str) -> OwnedFd {
+    memfd::sealed("x", text.as_bytes()).unwrap()
+}
+
+fn text(fd: impl AsFd) -> Vec<u8> {
+    memfd::read_sealed(fd, 99).unwrap()
 }
 
 fn packet((bytes, fds): report_frames::Outgoing<'_>) -> Packet {
@@ -49,10 +65,40 @@ fn packet((bytes, fds): report_frames::Outgoing<'_>) -> Packet {
 #[test]
 fn a_launch_arrives_as_it_was_sent() {
     let order = launch();
-    let (bytes, beside) = order_frames::encode(&Order::Launch(Box::new(order.clone()))).unwrap();
-    let packet = Packet { bytes, fds: beside.into_iter().collect(), cut: false };
+    let packet = order_packet(&Order::Launch(Box::new(order.clone())));
     let Ok(Arrived::Launch(arrived)) = order_frames::decode(packet) else { panic!("not a launch") };
     assert_eq!(*arrived, order);
+}
+
+#[test]
+fn the_ends_of_a_launch_arrive_each_as_itself_or_the_launch_is_lost() {
+    for (notify, sd) in [(true, false), (false, true), (true, true)] {
+        let some = |wanted: bool, text: &str| wanted.then(|| Arc::new(memory(text)));
+        let ends = Ends { notify: some(notify, "n"), sd: some(sd, "s") };
+        let order = Order::Launch(Box::new(LaunchOrder { ends, ..launch() }));
+        let Ok(Arrived::Launch(arrived)) = order_frames::decode(order_packet(&order)) else {
+            panic!("not a launch")
+        };
+        let LaunchOrder { ends, .. } = *arrived;
+        let read = |end: Option<Arc<OwnedFd>>| end.map(|end| text(&*end));
+        let wanted = |wanted: bool, text: &str| wanted.then(|| text.as_bytes().to_vec());
+        assert_eq!((read(ends.notify), read(ends.sd)), (wanted(notify, "n"), wanted(sd, "s")));
+        let mut less = order_packet(&order);
+        less.fds.pop();
+        less.cut = true;
+        let lost = order_frames::decode(less);
+        assert!(matches!(lost, Ok(Arrived::LostLaunch { errno: libc::EMFILE, .. })), "{lost:?}");
+    }
+}
+
+#[test]
+fn what_is_held_for_what_arrives() {
+    for wanted in [HoldFor::Keep, HoldFor::ThawCgroup, HoldFor::ContProcess] {
+        let order = Order::Hold { name: "a name".to_owned(), fd: memory("x"), purpose: wanted };
+        let arrived = order_frames::decode(order_packet(&order));
+        let Ok(Arrived::Order(Order::Hold { name, fd, purpose })) = arrived else { panic!("{arrived:?}") };
+        assert_eq!((name.as_str(), text(&fd), purpose), ("a name", b"x".to_vec(), wanted));
+    }
 }
 
 #[test]
@@ -66,12 +112,15 @@ fn a_launch_that_lost_its_file_keeps_run_and_tag() {
 
 #[test]
 fn every_report_arrives_as_it_was_sent() {
-    let some = |text: &str| -> OwnedFd { memfd::sealed("x", text.as_bytes()).unwrap() };
+    let some = memory;
     let process =
         |stage, fds| Report::Process { run: RunId::from_bits(9), tag: vec![1], pid: 42, stage, fds };
     let core = Exit::Signal { signal: Signal::QUIT, core: true };
     let failed = |stage| Stage::Failed { stage, errno: 2, path: Some("/no".into()) };
-    let fds = ProcessFds { pidfd: some("a"), stdout: some("b"), stderr: Some(some("c")) };
+    let fds = |stderr: Option<&str>, notify: Option<&str>, sd: Option<&str>| {
+        let [stderr, notify, sd] = [stderr, notify, sd].map(|text| text.map(some));
+        ProcessFds { pidfd: some("a"), stdout: some("b"), stderr, notify, sd }
+    };
     let mut reports = vec![
         Report::Hello { supervisors_before: 7, fresh_state: true, predecessor: None },
         Report::Hello {
@@ -79,7 +128,11 @@ fn every_report_arrives_as_it_was_sent() {
             fresh_state: false,
             predecessor: Some(Predecessor { pid: 7, exit: Exit::Code(101), hung: true }),
         },
-        process(Stage::Forked, Some(fds)),
+        process(Stage::Forked, Some(fds(None, None, None))),
+        process(Stage::Forked, Some(fds(Some("c"), None, None))),
+        process(Stage::Forked, Some(fds(None, Some("d"), None))),
+        process(Stage::Execed, Some(fds(None, None, Some("e")))),
+        process(Stage::Exited(Exit::Code(1)), Some(fds(Some("c"), Some("d"), Some("e")))),
         process(Stage::Execed, None),
         process(Stage::Exited(Exit::Code(255)), None),
         process(Stage::Exited(core), None),
@@ -104,9 +157,10 @@ fn every_report_arrives_as_it_was_sent() {
         };
         assert_eq!(plain(&arrived), plain(report));
         if let Report::Process { fds: Some(fds), .. } = &arrived {
-            assert_eq!(memfd::read_sealed(&fds.pidfd, 9).unwrap(), b"a");
-            assert_eq!(memfd::read_sealed(&fds.stdout, 9).unwrap(), b"b");
-            assert_eq!(memfd::read_sealed(fds.stderr.as_ref().unwrap().as_fd(), 9).unwrap(), b"c");
+            assert_eq!((text(&fds.pidfd), text(&fds.stdout)), (b"a".to_vec(), b"b".to_vec()));
+            for (end, wanted) in [(&fds.stderr, b"c"), (&fds.notify, b"d"), (&fds.sd, b"e")] {
+                assert!(end.as_ref().is_none_or(|end| text(end) == wanted));
+            }
         }
     }
 }
@@ -117,20 +171,20 @@ proptest! {
         let _ = report_frames::decode(Packet { bytes: bytes.clone(), fds: Vec::new(), cut });
         let file = memfd::sealed("x", &bytes).unwrap();
         let mut framed = vec![2];
-        framed.extend([0; 20]);
+        framed.extend([0; 22]);
         let _ = order_frames::decode(Packet { bytes: framed, fds: vec![file], cut });
         let _ = order_frames::decode(Packet { bytes, fds: Vec::new(), cut });
     }
 
     #[test]
     fn a_cut_or_changed_launch_is_refused_or_another_launch(at in 0_usize..300, flip: u8) {
-        let (_, beside) = order_frames::encode(&Order::Launch(Box::new(launch()))).unwrap();
-        let mut bytes = memfd::read_sealed(beside.unwrap(), 10_000).unwrap();
+        let packet = order_packet(&Order::Launch(Box::new(launch())));
+        let mut bytes = memfd::read_sealed(&packet.fds[0], 10_000).unwrap();
         let at = at % bytes.len();
         bytes[at] ^= flip;
         for bytes in [&bytes[..], &bytes[..at]] {
             let mut framed = vec![2];
-            framed.extend([0; 20]);
+            framed.extend([0; 22]);
             let fds = vec![memfd::sealed("x", bytes).unwrap()];
             let decoded = order_frames::decode(Packet { bytes: framed, fds, cut: false });
             prop_assert!(decoded.is_ok());

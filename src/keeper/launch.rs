@@ -1,6 +1,6 @@
 //! One launch: pipes, fork, and the entry that comes of it. Never waits: what the child does until exec is told later.
 
-use super::link::{Identity, LaunchOrder, Output, ProcessFds, Stage};
+use super::link::{Ends, Identity, LaunchOrder, Output, ProcessFds, Stage};
 use super::table::{Entry, Paths, Progress};
 use crate::linux::child_setup::{self, Failure, Rights, Setup};
 use crate::model::{LaunchStage, RunId};
@@ -8,6 +8,7 @@ use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// A pipe for output.
 struct Pipe {
@@ -19,6 +20,10 @@ struct Pipe {
 pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>) -> Entry {
     match try_launch(&order, soft_open_files) {
         Ok((pid, report, fds)) => {
+            let Ends { notify, sd } = std::mem::take(&mut order.ends);
+            // Nobody shares them: they came with the order.
+            let (notify, sd) = (notify.and_then(Arc::into_inner), sd.and_then(Arc::into_inner));
+            let fds = ProcessFds { notify, sd, ..fds };
             let paths = Paths::of(&mut order);
             // A copy: what is kept for long must not lie in the middle of the order, which goes. Of a thousand orders
             // that wait, each would hold on to its whole page.
@@ -71,7 +76,13 @@ fn try_launch(
         output: Some((stdout.write.as_fd(), error_end)),
         handed: None,
     })?;
-    let fds = ProcessFds { pidfd: spawned.pidfd, stdout: stdout.read, stderr: stderr.map(|pipe| pipe.read) };
+    let fds = ProcessFds {
+        pidfd: spawned.pidfd,
+        stdout: stdout.read,
+        stderr: stderr.map(|pipe| pipe.read),
+        notify: None,
+        sd: None,
+    };
     Ok((spawned.pid, spawned.report, fds))
 }
 

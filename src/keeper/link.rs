@@ -2,7 +2,7 @@
 //!
 //! In: the socket that the keeper left at descriptor [`LINK_FD`]. Never add here: decisions, retries, threads.
 
-pub use super::order::{Identity, LaunchOrder, MAX_HELD, MAX_TAG, Order, Output};
+pub use super::order::{Ends, HoldFor, Identity, LaunchOrder, MAX_HELD, MAX_TAG, Order, Output};
 pub use super::report::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 
 use super::{order_frames, report_frames};
@@ -82,7 +82,7 @@ impl Sender {
     /// EPIPE: the keeper is gone. EMSGSIZE: a tag, path or name is too long. EMFILE, ENOMEM: the order was not sent.
     pub fn send(&self, order: &Order) -> io::Result<()> {
         let (bytes, beside) = order_frames::encode(order)?;
-        let fds: Vec<_> = beside.iter().map(AsFd::as_fd).collect();
+        let fds = beside.all();
         let mut pauses = 0;
         loop {
             match packet::send(self.socket.as_fd(), &bytes, &fds, Waiting::Allowed) {

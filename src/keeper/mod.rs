@@ -10,6 +10,7 @@
 mod children;
 mod claim;
 mod crashes;
+mod held;
 mod launch;
 pub mod link;
 mod order;

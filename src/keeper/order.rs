@@ -4,12 +4,13 @@ use crate::model::{Rlimit, RunId};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The longest [`LaunchOrder::tag`], in bytes.
 pub const MAX_TAG: usize = 16 * 1024;
 
-/// How many descriptors can be held by name at once.
-pub const MAX_HELD: usize = 64;
+/// How many descriptors can be held by name at once: several for each run of a full table.
+pub const MAX_HELD: usize = 65_536;
 
 /// An order to the keeper. Orders are carried out in the order in which they were sent.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub enum Order {
         name: String,
         /// The descriptor; the keeper gets a duplicate.
         fd: OwnedFd,
+        /// What becomes of it when the supervisor dies.
+        purpose: HoldFor,
     },
     /// Close the descriptor of that name.
     Unhold {
@@ -50,6 +53,17 @@ pub enum Order {
         /// The keeper's exit code.
         code: u8,
     },
+}
+
+/// What becomes of a held descriptor when the supervisor ends, in whichever way, and all that it had ordered is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldFor {
+    /// It is kept, and handed to each supervisor as `Report::Held`.
+    Keep,
+    /// It is an open `cgroup.freeze`: what is frozen must not stay so because we died. It is thawed, and the descriptor closed.
+    ThawCgroup,
+    /// It is a pidfd of a process that was stopped: it is sent CONT, and the descriptor closed.
+    ContProcess,
 }
 
 /// Everything that a launch needs, complete: the keeper looks nothing up.
@@ -83,7 +97,33 @@ pub struct LaunchOrder {
     pub stdin: Option<CString>,
     /// Where standard output and error go.
     pub output: Output,
+    /// Where it can be heard; the keeper gets duplicates.
+    pub ends: Ends,
 }
+
+/// What is heard of a run besides its output. The keeper holds it as long as the run's process, or its zombie, and hands it to each
+/// supervisor with the run; the process itself inherits none of it.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// The FIFO that `SPPM_NOTIFY` names, open for reading and writing.
+    pub notify: Option<Arc<OwnedFd>>,
+    /// The socket that `NOTIFY_SOCKET` names.
+    pub sd: Option<Arc<OwnedFd>>,
+}
+
+impl PartialEq for Ends {
+    /// Whether they are the very same descriptors.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |one: &Option<Arc<OwnedFd>>, two: &Option<Arc<OwnedFd>>| match (one, two) {
+            (None, None) => true,
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same(&self.notify, &other.notify) && same(&self.sd, &other.sd)
+    }
+}
+
+impl Eq for Ends {}
 
 /// Numeric rights.
 #[derive(Debug, Clone, PartialEq, Eq)]

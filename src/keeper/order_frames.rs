@@ -1,16 +1,17 @@
 //! [`Order`] to packet and back. A launch's bulk travels beside the packet, in a sealed memory file; its run and tag
 //! stand in the packet itself, so that even a launch whose file was lost can be answered.
 
-use super::link::{Identity, LaunchOrder, MAX_TAG, Order, Output};
+use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_TAG, Order, Output};
 use super::wire::{Garbled, Reader, Writer};
 use crate::linux::memfd;
 use crate::linux::packet::Packet;
 use crate::model::{Rlimit, RlimitKind, RunId};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The longest launch, in bytes. execve(2) itself takes at most 6 MiB of arguments and environment.
 pub(super) const MAX_LAUNCH: usize = 8 * 1024 * 1024;
@@ -36,10 +37,23 @@ pub(super) enum Arrived {
     },
 }
 
-/// The bytes of an order, and the descriptor that goes with them.
-pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+/// The descriptors that go with an order, in this order.
+#[derive(Debug, Default)]
+pub(super) struct Beside<'a> {
+    file: Option<OwnedFd>,
+    others: Vec<BorrowedFd<'a>>,
+}
+
+impl Beside<'_> {
+    pub(super) fn all(&self) -> Vec<BorrowedFd<'_>> {
+        self.file.iter().map(AsFd::as_fd).chain(self.others.iter().copied()).collect()
+    }
+}
+
+/// The bytes of an order, and what goes with them.
+pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
     let mut out = Writer::default();
-    let mut beside = None;
+    let mut beside = Beside::default();
     match order {
         Order::Claim { runtime_dir, pid_file } => {
             out.u8(1);
@@ -50,16 +64,25 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
             out.u8(2);
             out.u128(launch.run.bits());
             out.bytes(&launch.tag);
-            beside = Some(memfd::sealed("sppm-launch", &encode_launch(launch))?);
+            let Ends { notify, sd } = &launch.ends;
+            out.u8(u8::from(notify.is_some()));
+            out.u8(u8::from(sd.is_some()));
+            beside.file = Some(memfd::sealed("sppm-launch", &encode_launch(launch))?);
+            beside.others.extend([notify, sd].into_iter().flatten().map(|end| end.as_fd()));
         }
         Order::Release { run } => {
             out.u8(3);
             out.u128(run.bits());
         }
-        Order::Hold { name, fd } => {
+        Order::Hold { name, fd, purpose } => {
             out.u8(4);
             out.bytes(name.as_bytes());
-            beside = Some(fd.try_clone()?);
+            out.u8(match purpose {
+                HoldFor::Keep => 0,
+                HoldFor::ThawCgroup => 1,
+                HoldFor::ContProcess => 2,
+            });
+            beside.others.push(fd.as_fd());
         }
         Order::Unhold { name } => {
             out.u8(5);
@@ -84,14 +107,29 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
         2 => {
             let run = RunId::from_bits(input.u128()?);
             let tag = input.bytes()?.to_vec();
+            let wanted = (input.flag()?, input.flag()?);
             input.end()?;
             if tag.len() > MAX_TAG {
                 return Err(Garbled);
             }
-            return Ok(decode_launch_file(run, tag, fds.next(), packet.cut));
+            let file = fds.next();
+            let mut next = |wanted: bool| if wanted { fds.next().map(Arc::new) } else { None };
+            let ends = Ends { notify: next(wanted.0), sd: next(wanted.1) };
+            // Without what it is heard by, a run would be another than was ordered.
+            let whole = wanted == (ends.notify.is_some(), ends.sd.is_some());
+            return Ok(decode_launch_file(run, tag, file.filter(|_| whole), ends, packet.cut));
         }
         3 => Order::Release { run: RunId::from_bits(input.u128()?) },
-        4 => Order::Hold { name: name(&mut input)?, fd: fds.next().ok_or(Garbled)? },
+        4 => Order::Hold {
+            name: name(&mut input)?,
+            purpose: match input.u8()? {
+                0 => HoldFor::Keep,
+                1 => HoldFor::ThawCgroup,
+                2 => HoldFor::ContProcess,
+                3.. => return Err(Garbled),
+            },
+            fd: fds.next().ok_or(Garbled)?,
+        },
         5 => Order::Unhold { name: name(&mut input)? },
         6 => Order::Ready,
         7 => Order::Pong,
@@ -111,7 +149,7 @@ fn name(input: &mut Reader<'_>) -> Result<String, Garbled> {
     input.text().ok().filter(|name| name.len() <= MAX_NAME).ok_or(Garbled)
 }
 
-fn decode_launch_file(run: RunId, tag: Vec<u8>, file: Option<OwnedFd>, cut: bool) -> Arrived {
+fn decode_launch_file(run: RunId, tag: Vec<u8>, file: Option<OwnedFd>, ends: Ends, cut: bool) -> Arrived {
     let Some(file) = file else {
         let errno = if cut { libc::EMFILE } else { libc::EBADMSG };
         return Arrived::LostLaunch { run, tag, errno };
@@ -123,13 +161,13 @@ fn decode_launch_file(run: RunId, tag: Vec<u8>, file: Option<OwnedFd>, cut: bool
         }
     };
     match decode_launch(run, tag.clone(), &bytes) {
-        Ok(launch) => Arrived::Launch(Box::new(launch)),
+        Ok(launch) => Arrived::Launch(Box::new(LaunchOrder { ends, ..launch })),
         Err(Garbled) => Arrived::LostLaunch { run, tag, errno: libc::EBADMSG },
     }
 }
 
 fn encode_launch(launch: &LaunchOrder) -> Vec<u8> {
-    // Run and tag are in the packet. Destructured in full: a new field must be sent to be compiled.
+    // Run and tag are in the packet, the ends beside it. Destructured in full: a new field must be sent to be compiled.
     let LaunchOrder {
         run: _,
         tag: _,
@@ -145,6 +183,7 @@ fn encode_launch(launch: &LaunchOrder) -> Vec<u8> {
         cgroup,
         stdin,
         output,
+        ends: _,
     } = launch;
     let mut out = Writer::default();
     for texts in [argv, candidates, environment] {
@@ -199,6 +238,7 @@ fn decode_launch(run: RunId, tag: Vec<u8>, bytes: &[u8]) -> Result<LaunchOrder, 
             1 => Output::Apart,
             2.. => return Err(Garbled),
         },
+        ends: Ends::default(),
     };
     input.end()?;
     if launch.argv.is_empty() || launch.candidates.is_empty() { Err(Garbled) } else { Ok(launch) }

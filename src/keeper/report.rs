@@ -101,6 +101,10 @@ pub struct ProcessFds {
     pub stdout: OwnedFd,
     /// Read end of the pipe from standard error, where it is apart.
     pub stderr: Option<OwnedFd>,
+    /// The FIFO of its launch order.
+    pub notify: Option<OwnedFd>,
+    /// The socket of its launch order.
+    pub sd: Option<OwnedFd>,
 }
 
 /// Who sent a signal (`si_code`, sigaction(2)).

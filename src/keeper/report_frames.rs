@@ -23,12 +23,13 @@ pub(super) fn process<'a>(
     let mut beside = Vec::new();
     out.u8(2);
     encode_process(&mut out, run, tag, pid, stage);
-    // 0: none, 1: pidfd and stdout, 2: stderr too.
-    out.u8(fds.map_or(0, |fds| 1 + u8::from(fds.stderr.is_some())));
-    if let Some(ProcessFds { pidfd, stdout, stderr }) = fds {
+    out.option(fds, |out, ProcessFds { pidfd, stdout, stderr, notify, sd }| {
         beside.extend([pidfd.as_fd(), stdout.as_fd()]);
-        beside.extend(stderr.as_ref().map(AsFd::as_fd));
-    }
+        for some in [stderr, notify, sd] {
+            out.u8(u8::from(some.is_some()));
+            beside.extend(some.as_ref().map(AsFd::as_fd));
+        }
+    });
     (out.into_bytes(), beside)
 }
 
@@ -185,11 +186,10 @@ fn decode_fds(
     fds: &mut impl Iterator<Item = OwnedFd>,
 ) -> Result<Option<ProcessFds>, Garbled> {
     let mut next = || fds.next().ok_or(Garbled);
-    Ok(match input.u8()? {
-        0 => None,
-        1 => Some(ProcessFds { pidfd: next()?, stdout: next()?, stderr: None }),
-        2 => Some(ProcessFds { pidfd: next()?, stdout: next()?, stderr: Some(next()?) }),
-        3.. => return Err(Garbled),
+    input.option(|input| {
+        let (pidfd, stdout) = (next()?, next()?);
+        let mut some = || if input.flag()? { next().map(Some) } else { Ok(None) };
+        Ok(ProcessFds { pidfd, stdout, stderr: some()?, notify: some()?, sd: some()? })
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::crashes::Crashes;
+use super::held::Held;
 use super::link::{LaunchOrder, Predecessor};
 use super::outbox::Outbox;
 use super::poller::{Interest, Poller, Source};
@@ -13,9 +14,8 @@ use crate::linux::memory::Thrift;
 use crate::linux::signals::{self, SignalQueue};
 use crate::linux::{clock, limits};
 use crate::model::{Moment, Signal};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Signals that are passed on to the supervisor: HUP, INT, QUIT, USR1, USR2, TERM.
@@ -50,7 +50,7 @@ pub(super) struct Keeper {
     pub(super) launches: VecDeque<Box<LaunchOrder>>,
     /// Forked, not executed yet.
     pub(super) in_flight: usize,
-    pub(super) held: BTreeMap<String, OwnedFd>,
+    pub(super) held: Held,
     pub(super) claim: Option<Claim>,
     pub(super) strangers: Strangers,
     pub(super) soft_open_files: Option<u64>,
@@ -111,7 +111,7 @@ impl Keeper {
             table: Table::default(),
             launches: VecDeque::new(),
             in_flight: 0,
-            held: BTreeMap::new(),
+            held: Held::default(),
             claim: None,
             strangers: Strangers::default(),
             soft_open_files,
@@ -153,6 +153,8 @@ impl Keeper {
         if let Some(claim) = &self.claim {
             claim.remove_pid_file();
         }
+        // What a supervisor that is given up on has frozen now must not stay so either.
+        self.held.let_go();
         if let Some(supervisor) = &self.supervisor {
             // It had its time; a keeper that is gone must not leave it behind.
             let _ = crate::linux::pidfd::send_signal(&supervisor.pidfd, Signal::KILL);

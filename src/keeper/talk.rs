@@ -1,7 +1,7 @@
 //! The line to the supervisor: orders come in, news go out. Neither ever waits.
 
 use super::claim::{Claim, Refusal};
-use super::link::{MAX_HELD, Order, Report, SignalOrigin};
+use super::link::{Order, Report, SignalOrigin};
 use super::order_frames::{self, Arrived};
 use super::outbox::Item;
 use super::poller::{Interest, Source};
@@ -115,20 +115,12 @@ impl Keeper {
             }
             Order::Launch(order) => self.order_launch(order),
             Order::Release { run } => self.release(run),
-            Order::Hold { name, fd } => self.hold(name, fd),
-            Order::Unhold { name } => drop(self.held.remove(&name)),
+            Order::Hold { name, fd, purpose } => self.held.hold(name, fd, purpose),
+            Order::Unhold { name } => self.held.drop_it(&name),
             Order::Ready => self.supervisor_ready(),
             Order::Pong => self.supervisor_answered(),
             Order::Goodbye { code } => self.ending = Some(Ending::goodbye(code)),
         }
-    }
-
-    fn hold(&mut self, name: String, fd: OwnedFd) {
-        if self.held.len() >= MAX_HELD && !self.held.contains_key(&name) {
-            say::seldom("too many descriptors to hold: one was closed");
-            return;
-        }
-        self.held.insert(name, fd);
     }
 
     /// Signals to us are passed on; SIGCHLD is for the strangers.
@@ -159,7 +151,7 @@ impl Keeper {
     pub(super) fn tell(&mut self) {
         if self.outbox.table_due() && self.launches.is_empty() && self.supervisor.is_some() {
             let runs = self.table.hand_over();
-            self.outbox.add_table(runs, self.held.keys().cloned());
+            self.outbox.add_table(runs, self.held.kept());
         }
         let full = self.send_again_at.is_some_and(|at| at > clock::now()) || self.send_all();
         self.update_interest(full && self.send_again_at.is_none());

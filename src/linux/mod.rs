@@ -8,6 +8,7 @@
 pub mod cgroup;
 pub mod child_setup;
 pub mod clock;
+pub mod datagram;
 pub mod exec_error;
 pub mod fds;
 pub mod inotify;

@@ -63,7 +63,7 @@ pub(super) fn hostile_packets_are_ignored() {
     // A launch with run and tag, but the wrong file, is answered.
     let mut bytes = vec![2];
     bytes.extend([7; 16]);
-    bytes.extend([0; 4]);
+    bytes.extend([0; 6]);
     send(&bytes, &[unsealed.as_fd()]);
     let order = shell("exit 8");
     supervisor.send(&Order::Launch(Box::new(order.clone())));

@@ -1,5 +1,6 @@
 //! The cases, by subject.
 
+mod ends;
 mod launch;
 mod line;
 mod takeover;
@@ -31,6 +32,10 @@ cases![
     takeover::goodbye_ends_with_its_code_and_without_a_pid_file,
     takeover::held_descriptors_come_back,
     takeover::a_program_outlives_the_keeper,
+    ends::they_come_with_the_run_and_with_each_supervisor,
+    ends::they_go_with_the_run_and_no_child_has_them,
+    ends::what_was_frozen_goes_on_when_the_supervisor_dies,
+    ends::tens_of_thousands_are_held,
     tree::daemons_are_found_and_killed,
     tree::a_cgroup_is_killed_whole,
     tree::strangers_are_reaped,

@@ -1,7 +1,7 @@
 //! The supervisor dies, the programs do not.
 
 use crate::rig::{Rig, Supervisor, read_line, shell, until, wait_for};
-use sppm::keeper::link::{LaunchOrder, Order, ProcessFds, Report, Stage};
+use sppm::keeper::link::{HoldFor, LaunchOrder, Order, ProcessFds, Report, Stage};
 use sppm::linux::{memfd, pidfd};
 use sppm::model::{Exit, Signal};
 use std::collections::BTreeMap;
@@ -132,10 +132,10 @@ pub(super) fn held_descriptors_come_back() {
     let supervisor = rig.first();
     for name in ["one", "two", "three"] {
         let fd = memfd::sealed(name, name.as_bytes()).unwrap();
-        supervisor.send(&Order::Hold { name: name.to_owned(), fd });
+        supervisor.send(&Order::Hold { name: name.to_owned(), fd, purpose: HoldFor::Keep });
     }
     let fd = memfd::sealed("x", b"another").unwrap();
-    supervisor.send(&Order::Hold { name: "two".to_owned(), fd });
+    supervisor.send(&Order::Hold { name: "two".to_owned(), fd, purpose: HoldFor::Keep });
     supervisor.send(&Order::Unhold { name: "three".to_owned() });
     supervisor.kill();
     let supervisor = rig.supervisor();

@@ -1,7 +1,7 @@
 //! A keeper in a process of its own, and the test in the supervisor's place.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sppm::keeper::link::{LaunchOrder, Link, Order, Output, ProcessFds, Report, Sender, Stage};
+use sppm::keeper::link::{Ends, LaunchOrder, Link, Order, Output, ProcessFds, Report, Sender, Stage};
 use sppm::keeper::{KeeperOptions, run};
 use sppm::linux::packet::{self, Waiting};
 use sppm::linux::tree::{KillState, KillUntilEmpty, Main, Root, Snapshot};
@@ -291,6 +291,7 @@ pub(crate) fn shell(script: &str) -> LaunchOrder {
         cgroup: None,
         stdin: None,
         output: Output::Merged,
+        ends: Ends::default(),
     }
 }
 

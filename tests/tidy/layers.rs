@@ -13,10 +13,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("logs", &["model", "linux"]),
     ("files", &["model", "linux"]),
     ("journal", &["model", "linux"]),
+    ("talk", &["model", "linux"]),
     // The journal's entries are a promise to strangers, like the rest of what goes over the socket.
     ("control", &["model", "linux", "journal"]),
     ("keeper", &["model", "linux"]),
-    ("daemon", &["model", "config", "supervisor", "linux", "logs", "files", "journal", "control", "keeper"]),
+    (
+        "daemon",
+        &["model", "config", "supervisor", "linux", "logs", "files", "journal", "talk", "control", "keeper"],
+    ),
     // For other programs: it stands alone, and is compiled without all the rest too.
     ("client", &[]),
     ("cli", &["model", "config", "control", "journal", "daemon"]),

@@ -1,0 +1,66 @@
+//! The handle of the thread that hears all runs.
+
+use super::Heard;
+use super::listening::{Order, Thread};
+use crate::model::RunId;
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+/// How long a drain is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Hears what runs say, on one thread, which ends with this.
+#[derive(Debug)]
+pub struct Ears {
+    orders: mpsc::Sender<Order>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Ears {
+    /// Starts the thread. `heard` is called on it, in the order in which each way of a run was used, and must not block.
+    ///
+    /// # Errors
+    /// EMFILE, EAGAIN: no descriptor or no thread to be had.
+    pub fn start(heard: Box<dyn Fn(RunId, Heard) + Send>) -> io::Result<Self> {
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (orders, inbox) = mpsc::channel();
+        let thread = Thread::new(inbox, Arc::clone(&wake), heard)?;
+        std::thread::Builder::new().name("sppm-ears".to_owned()).spawn(move || thread.live())?;
+        Ok(Self { orders, wake })
+    }
+
+    /// Hears this run from now on: its FIFO, and its socket of sd_notify(3) where it has one, both non-blocking. What was
+    /// said before is heard too.
+    pub fn attach(&self, run: RunId, fifo: OwnedFd, sd: Option<OwnedFd>) {
+        self.order(Order::Attach { run, fifo, sd });
+    }
+
+    /// Nothing of this run is left: it is heard no more, whoever else holds its ends, and what was not heard is thrown away.
+    pub fn detach(&self, run: RunId) {
+        self.order(Order::Detach { run });
+    }
+
+    /// Waits until everything that the run had said before this call was heard, at most a second. Returns whether it was.
+    /// A run that is not attached has said nothing.
+    pub fn drain(&self, run: RunId) -> bool {
+        let (done, waits) = mpsc::sync_channel(1);
+        self.order(Order::Drain { run, done });
+        waits.recv_timeout(PATIENCE).unwrap_or(false)
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            // It can only fail by being full, which wakes as well.
+            let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.order(Order::Stop);
+    }
+}

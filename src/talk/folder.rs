@@ -1,0 +1,245 @@
+//! The folder of an instance, `runtime_dir/i/LABEL`: made anew for each run, removed after it.
+//!
+//! It belongs to the program's user, so nothing in it is to be trusted. The folder above is ours: whoever owns LABEL cannot change what
+//! the name LABEL leads to. The new folder is ours until everything is in it, and given to its user last.
+
+use super::clear::{Clearing, MOST_ENTRIES, names_in};
+use super::env_file::EnvFile;
+use crate::linux::datagram;
+use crate::model::InstanceLabel;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// How many folders of past runs that could not be removed at once may lie aside, by label. Each later call removes more.
+const ASIDE: u32 = 8;
+
+/// Where things are in the folder, as the program sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The folder itself, mode 0700.
+    pub folder: PathBuf,
+    /// The working lock (`SPPM_LOCK`), unless another is configured.
+    pub lock: PathBuf,
+    /// The FIFO (`SPPM_NOTIFY`).
+    pub notify: PathBuf,
+    /// The file for PyPI's library (`SPPM_ENV`).
+    pub env: PathBuf,
+    /// The socket of sd_notify(3) (`NOTIFY_SOCKET`), where one was wanted.
+    pub sd: Option<PathBuf>,
+}
+
+impl Places {
+    /// Where things are for this instance; nothing is looked at.
+    pub fn of(base: &Path, label: &InstanceLabel, want_sd: bool) -> Self {
+        let folder = base.join(label.as_str());
+        Self {
+            lock: folder.join("lock"),
+            notify: folder.join("notify"),
+            env: folder.join("env"),
+            sd: want_sd.then(|| folder.join("sd")),
+            folder,
+        }
+    }
+}
+
+/// A folder that was made, and what is to be heard.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where things are.
+    pub places: Places,
+    /// The FIFO, open for reading and writing: as long as somebody holds this, a writer neither waits nor gets EPIPE. Non-blocking.
+    pub fifo: OwnedFd,
+    /// The socket of sd_notify(3), non-blocking; who sends is told.
+    pub sd: Option<OwnedFd>,
+}
+
+/// Whether the path of the instance's socket does not fit into a socket's address.
+pub fn too_long(base: &Path, label: &str) -> bool {
+    base.join(label).join("sd").as_os_str().len() > datagram::MAX_PATH
+}
+
+/// Makes the folder of a run, with an empty `lock`, the FIFO `notify`, the file `env`, and the socket `sd` if it is wanted;
+/// all of mode 0600 and of `owner` (user and group), where that is not who we are. What an earlier run left is removed. `base`
+/// is made if it is not there; the folder above it must be.
+///
+/// # Errors
+/// ENAMETOOLONG: the socket's path ([`too_long`]). EDQUOT: earlier runs left so much that it is not removed yet. EINVAL: the
+/// label is no name of a file. EPERM: an owner that is not us, without root's rights. And as mkdir(2).
+pub fn make(
+    base: &Path,
+    label: &InstanceLabel,
+    owner: Option<(u32, u32)>,
+    want_sd: bool,
+    env: &EnvFile,
+) -> io::Result<Opened> {
+    let name = file_name(label)?;
+    if want_sd && too_long(base, label.as_str()) {
+        return Err(Errno::NAMETOOLONG.into());
+    }
+    let above = open_base(base)?;
+    let mode = Mode::RWXU;
+    match rustix::fs::mkdirat(&above, &name, mode) {
+        Err(Errno::EXIST) => {
+            put_aside(&above, label)?;
+            rustix::fs::mkdirat(&above, &name, mode)?;
+        }
+        made => made?,
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(&above, &name, flags, Mode::empty())?;
+    let places = Places::of(base, label, want_sd);
+    let owner = owner.filter(|owner| *owner != ours());
+    let text = env.text(&places.folder);
+    new_file(&folder, c"lock", owner, &[])?;
+    new_file(&folder, c"env", owner, &text)?;
+    let fifo = new_fifo(&folder, owner)?;
+    let sd = if want_sd { Some(new_socket(&folder, owner)?) } else { None };
+    // Before the mode: a change of owner may take bits away.
+    give(&folder, owner)?;
+    rustix::fs::fchmod(&folder, mode)?;
+    Ok(Opened { places, fifo, sd })
+}
+
+/// Removes the folder of an instance, after its run's end. What cannot be removed is left for the next run's [`make`].
+///
+/// # Errors
+/// EDQUOT: there is more in it than is removed at once. As unlink(2).
+pub fn remove(base: &Path, label: &InstanceLabel) -> io::Result<()> {
+    let name = file_name(label)?;
+    let above = match open_base_that_is(base) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut clearing = Clearing::new(MOST_ENTRIES);
+    clearing.remove(above.as_fd(), &name)?;
+    for index in 0..ASIDE {
+        clearing.remove(above.as_fd(), &aside(label, index))?;
+    }
+    Ok(())
+}
+
+/// Removes the folders of all instances that `keep` does not want, a bounded part: for the start of a supervisor, when nothing
+/// runs but what it knows of. Folders that are too much to remove at once are left.
+///
+/// # Errors
+/// `base` cannot be read. That there is none is fine.
+pub fn sweep(base: &Path, keep: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    let above = match open_base_that_is(base) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut clearing = Clearing::new(MOST_ENTRIES);
+    for name in names_in(&above, MOST_ENTRIES)? {
+        if !name.to_str().is_ok_and(keep) {
+            // What is left is tried again by the next start, and is in nobody's way.
+            let _ = clearing.remove(above.as_fd(), &name);
+        }
+    }
+    Ok(())
+}
+
+/// A label is one name, and not one of ours that begin with a dot.
+fn file_name(label: &InstanceLabel) -> io::Result<CString> {
+    let text = label.as_str();
+    let good = !text.is_empty() && !text.starts_with('.') && !text.contains('/');
+    CString::new(text).ok().filter(|_| good).ok_or_else(|| Errno::INVAL.into())
+}
+
+fn aside(label: &InstanceLabel, index: u32) -> CString {
+    CString::new(format!(".old.{label}.{index}")).unwrap_or_default()
+}
+
+/// The folder of an earlier run makes way at once, whatever is in it; as much of it as may be is removed.
+fn put_aside(above: &OwnedFd, label: &InstanceLabel) -> io::Result<()> {
+    let name = file_name(label)?;
+    let mut clearing = Clearing::new(MOST_ENTRIES);
+    for index in 0..ASIDE {
+        let beside = aside(label, index);
+        // What is there from before goes first: it may be too much for one call, and less is left each time.
+        let emptied = clearing.remove(above.as_fd(), &beside);
+        if emptied.is_err() {
+            continue;
+        }
+        return match rustix::fs::renameat(above, &name, above, &beside) {
+            Ok(()) => {
+                // What it leaves is tried again by later calls.
+                let _ = clearing.remove(above.as_fd(), &beside);
+                Ok(())
+            }
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+    }
+    Err(Errno::DQUOT.into())
+}
+
+fn ours() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+fn open_base(base: &Path) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(CWD, base, Mode::from_raw_mode(0o711)) {
+        Ok(()) => {
+            let folder = open_base_that_is(base)?;
+            // Whatever the umask was: the programs' users must get through.
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o711))?;
+            Ok(folder)
+        }
+        Err(Errno::EXIST) => open_base_that_is(base),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open_base_that_is(base: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(base, flags, Mode::empty())?)
+}
+
+fn give(file: impl AsFd, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let Some((uid, gid)) = owner else { return Ok(()) };
+    Ok(rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
+}
+
+const PRIVATE: Mode = Mode::from_raw_mode(0o600);
+
+fn new_file(
+    folder: &OwnedFd,
+    name: &std::ffi::CStr,
+    owner: Option<(u32, u32)>,
+    text: &[u8],
+) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?);
+    file.write_all(text)?;
+    give(&file, owner)?;
+    Ok(rustix::fs::fchmod(&file, PRIVATE)?)
+}
+
+fn new_fifo(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {
+    let name = c"notify";
+    rustix::fs::mknodat(folder, name, FileType::Fifo, PRIVATE, 0)?;
+    // Reading and writing: the open does not wait for another end, and there always is one.
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fifo = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    give(&fifo, owner)?;
+    rustix::fs::fchmod(&fifo, PRIVATE)?;
+    Ok(fifo)
+}
+
+fn new_socket(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {
+    // The open folder's own name: short whatever its path is, and nobody can lead it elsewhere.
+    let mut path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    path.push(std::ffi::OsStr::from_bytes(b"sd"));
+    let socket = datagram::bind(&path)?;
+    if let Some((uid, gid)) = owner {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        rustix::fs::chownat(folder, c"sd", Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(socket)
+}
