@@ -41,6 +41,7 @@ const SLEEPING: &[&str] = &[
     "src/cli/commands/logs.rs",
     "src/cli/feed.rs",
     "src/cli/wait.rs",
+    "src/cli/commands/busy.rs",
     "src/keeper/link.rs",
 ];
 

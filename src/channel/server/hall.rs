@@ -154,8 +154,9 @@ impl Hall {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Admit { run, label, uid } => {
-                let connections = self.runs.get(&run).map_or(0, |known| known.connections);
-                self.runs.insert(run, Admitted { label, uid, stop: None, connections });
+                let known = self.runs.remove(&run);
+                let (stop, connections) = known.map_or((None, 0), |known| (known.stop, known.connections));
+                self.runs.insert(run, Admitted { label, uid, stop, connections });
             }
             Order::Dismiss { run } => {
                 self.runs.remove(&run);
