@@ -77,6 +77,7 @@ fn two_programs_and_an_operator_talk_and_go_on_when_the_supervisor_is_killed(who
         serde_json::from_str(&rig.sppm(&["publish", "nobody", "x", "--json"]).ok().stdout).unwrap();
     assert_eq!(json, serde_json::json!({ "subscribers": 0 }));
 
+    rig.sppm(&["kv", "set", "kept", "yes"]).ok();
     let before = rig.status();
     before.supervisor_proc().signal(Signal::SIGKILL);
     // The listener is there again by itself, and so is the program.
@@ -92,6 +93,7 @@ fn two_programs_and_an_operator_talk_and_go_on_when_the_supervisor_is_killed(who
     });
     let after = rig.status();
     assert_eq!(before.running(), after.running(), "the same processes");
+    rig.sppm(&["kv", "list", "kept"]).ok().expect_text("kept     1  yes");
     drop(listener);
     rig.shutdown();
     assert!(!rig.path("r/talk.sock").exists());

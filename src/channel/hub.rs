@@ -4,10 +4,13 @@
 //! place how much it missed. All queues together are bounded too; below a small share nobody is touched by others' floods.
 
 use super::LONGEST_DATA;
+use super::keepsake::{self, Hold, Keepsake};
 use super::names::{Pattern, is_name};
-use super::store::{NotDone, Store, Value};
+use super::store::{Change, NotDone, Store, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many bytes wait at most for one subscriber, and one message more.
@@ -81,6 +84,8 @@ struct Inner {
     queued: usize,
     patterns: usize,
     store: Store,
+    /// What a successor finds; none: nothing.
+    keepsake: Option<Keepsake>,
     closed: bool,
 }
 
@@ -101,6 +106,17 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
+    /// A hub whose store a successor finds again: what a predecessor `left`, and from now on each change, are in a memory file
+    /// that is given to `hold`.
+    ///
+    /// # Errors
+    /// There is no memory file to be had.
+    pub fn kept(left: Option<OwnedFd>, hold: Hold) -> io::Result<Self> {
+        let store = left.map(keepsake::read).transpose()?.unwrap_or_default();
+        let keepsake = Some(Keepsake::new(&store, hold)?);
+        Ok(Self(Arc::new(Mutex::new(Inner { store, keepsake, ..Inner::default() }))))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +169,10 @@ impl Hub {
     /// See [`Refusal`].
     pub fn set(&self, key: &str, data: &str, expected: Option<u64>) -> Result<u64, Refusal> {
         check(key, data)?;
-        self.lock().store.set(key, data, expected).map_err(refusal)
+        let mut inner = self.lock();
+        let version = inner.store.set(key, data, expected).map_err(refusal)?;
+        inner.note(&Change::Set { key, version, data });
+        Ok(version)
     }
 
     /// Removes a key, where it has the expected version. False: there was none.
@@ -161,7 +180,12 @@ impl Hub {
     /// # Errors
     /// It has another version.
     pub fn delete(&self, key: &str, expected: Option<u64>) -> Result<bool, Refusal> {
-        self.lock().store.delete(key, expected).map_err(refusal)
+        let mut inner = self.lock();
+        let version = inner.store.delete(key, expected).map_err(refusal)?;
+        if version > 0 {
+            inner.note(&Change::Deleted { key, version });
+        }
+        Ok(version > 0)
     }
 
     /// The keys that begin with `prefix`, sorted, with their values.
@@ -174,6 +198,17 @@ impl Hub {
         let mut inner = self.lock();
         inner.closed = true;
         inner.subscribers.values().for_each(|one| (one.wake)());
+    }
+}
+
+impl Inner {
+    /// Without memory for it a successor finds what was there until now; that is no reason to refuse anything.
+    fn note(&mut self, change: &Change<'_>) {
+        if let Some(keepsake) = &mut self.keepsake
+            && keepsake.note(change, &self.store).is_err()
+        {
+            self.keepsake = None;
+        }
     }
 }
 

@@ -8,12 +8,14 @@
 //! lets one program hold up another.
 
 mod hub;
+mod keepsake;
 mod names;
 mod protocol;
 mod server;
 mod store;
 
 pub use hub::{Delivery, Hub, Message, Refusal, Subscription};
+pub use keepsake::Hold;
 pub use names::{Pattern, is_name};
 pub use server::{Closed, Said, Server, StopKind, seats};
 pub use store::Value;

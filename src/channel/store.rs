@@ -1,6 +1,7 @@
 //! The small store: keys with values and versions, bounded. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// So many keys at most.
@@ -24,6 +25,52 @@ pub(super) enum NotDone {
     Changed(u64),
     /// There is no room.
     Full,
+}
+
+/// One change, as it is written down: its text is a line without its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change<'a> {
+    Set {
+        key: &'a str,
+        version: u64,
+        data: &'a str,
+    },
+    Deleted {
+        key: &'a str,
+        version: u64,
+    },
+    /// Keys whose deletion is forgotten had no version above this one.
+    Floor(u64),
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { key, version, data } => write!(f, "set {key} {version} {data}"),
+            Self::Deleted { key, version } => write!(f, "deleted {key} {version}"),
+            Self::Floor(version) => write!(f, "floor {version}"),
+        }
+    }
+}
+
+impl<'a> Change<'a> {
+    /// `None`: it is none.
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
+        let (word, rest) = line.split_once(' ')?;
+        match word {
+            "set" => {
+                let mut parts = rest.splitn(3, ' ');
+                let (key, version, data) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+                Some(Self::Set { key, version, data })
+            }
+            "deleted" => {
+                let (key, version) = rest.split_once(' ')?;
+                Some(Self::Deleted { key, version: version.parse().ok()? })
+            }
+            "floor" => Some(Self::Floor(rest.parse().ok()?)),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,24 +114,57 @@ impl Store {
         }
         let last = old.map(|old| old.version).or_else(|| self.deleted.get(key).copied());
         let version = last.unwrap_or(self.floor) + 1;
-        self.bytes = bytes;
-        self.deleted.remove(key);
-        self.values.insert(key.into(), Value { version, data: data.into() });
+        self.apply(&Change::Set { key, version, data });
         Ok(version)
     }
 
-    /// Removes it, where it has the expected version. False: there was none.
-    pub(super) fn delete(&mut self, key: &str, expected: Option<u64>) -> Result<bool, NotDone> {
-        self.check(key, expected)?;
-        let Some((key, value)) = self.values.remove_entry(key) else { return Ok(false) };
+    /// Everything that there is, as changes that lead to it.
+    pub(super) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        let values = self.values.iter();
+        let values =
+            values.map(|(key, value)| Change::Set { key, version: value.version, data: &value.data });
+        let deleted = self.deleted.iter().map(|(key, version)| Change::Deleted { key, version: *version });
+        std::iter::once(Change::Floor(self.floor)).chain(values).chain(deleted)
+    }
+
+    /// Makes a change that was made before.
+    pub(super) fn apply(&mut self, change: &Change<'_>) {
+        match *change {
+            Change::Set { key, version, data } => {
+                self.take_out(key);
+                self.deleted.remove(key);
+                self.bytes += key.len() + data.len();
+                self.values.insert(key.into(), Value { version, data: data.into() });
+            }
+            Change::Deleted { key, version } => {
+                self.take_out(key);
+                self.forget(key.into(), version);
+            }
+            Change::Floor(version) => self.floor = self.floor.max(version),
+        }
+    }
+
+    fn take_out(&mut self, key: &str) -> Option<(Box<str>, u64)> {
+        let (key, value) = self.values.remove_entry(key)?;
         self.bytes -= key.len() + value.data.len();
-        self.deleted.insert(key, value.version);
-        // Which of them had how many changes is forgotten; that none had more than the most is not.
+        Some((key, value.version))
+    }
+
+    /// Which of those that are gone had how many changes is forgotten in the end; that none had more than the most is not.
+    fn forget(&mut self, key: Box<str>, version: u64) {
+        self.deleted.insert(key, version);
         if self.deleted.len() > KEYS {
             let most = std::mem::take(&mut self.deleted).into_values().max().unwrap_or(0);
             self.floor = self.floor.max(most);
         }
-        Ok(true)
+    }
+
+    /// Removes it, where it has the expected version, and gives that. 0: there was none.
+    pub(super) fn delete(&mut self, key: &str, expected: Option<u64>) -> Result<u64, NotDone> {
+        self.check(key, expected)?;
+        let Some((key, version)) = self.take_out(key) else { return Ok(0) };
+        self.forget(key, version);
+        Ok(version)
     }
 }
 
@@ -101,8 +181,8 @@ mod tests {
         assert_eq!(store.set("a", "z", Some(1)), Err(NotDone::Changed(2)));
         assert_eq!(store.set("a", "z", Some(0)), Err(NotDone::Changed(2)));
         assert_eq!(store.delete("a", Some(1)), Err(NotDone::Changed(2)));
-        assert_eq!(store.delete("a", Some(2)), Ok(true));
-        assert_eq!(store.delete("a", None), Ok(false));
+        assert_eq!(store.delete("a", Some(2)), Ok(2));
+        assert_eq!(store.delete("a", None), Ok(0));
         assert_eq!(store.set("a", "x", Some(0)), Ok(3), "not 1 again");
         store.delete("a", None).unwrap();
         for number in 0..=KEYS {

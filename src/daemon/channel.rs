@@ -2,13 +2,16 @@
 //! say on it as messages of the inbox.
 
 use super::inbox::{Inbox, Message};
+use super::inheritance::STORE;
 use super::options::StartError;
 use super::processes::Process;
 use crate::channel::{Delivery, Hub, Pattern, Refusal, Server, Subscription, Value, is_name};
 use crate::control::request::{Answer, ChannelRequest, MessageItem, Messages, Reply};
 use crate::control::wire::{ErrorDto, ErrorKind, KvDto, MessageDto, PublishedDto};
+use crate::keeper::link::{Order, Sender};
 use crate::linux::proc;
 use crate::model::{InstanceLabel, RunId};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -36,10 +39,23 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// Without its socket yet.
-    pub(super) fn new(runtime_dir: &Path) -> Self {
+    /// Without its socket yet. The store goes on where the supervisor before left it.
+    pub(super) fn new(runtime_dir: &Path, store: Option<OwnedFd>, keeper: &Sender) -> Self {
+        let keeper = keeper.clone();
+        let hold = Box::new(move |fd| {
+            // A keeper that is gone holds nothing; that news is on its way.
+            let _ = keeper.send(&Order::Hold { name: STORE.to_owned(), fd });
+        });
+        let hub = Hub::kept(store, hold).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the store of programs begins anew, and ends with this supervisor");
+            Hub::default()
+        });
+        Self::with(runtime_dir, hub)
+    }
+
+    fn with(runtime_dir: &Path, hub: Hub) -> Self {
         let path = runtime_dir.join(SOCKET);
-        Self { hub: Hub::default(), path, server: None, turnstile: Turnstile::default() }
+        Self { hub, path, server: None, turnstile: Turnstile::default() }
     }
 
     /// Opens the socket to these processes and to those that are admitted later.
@@ -287,7 +303,7 @@ mod tests {
                 self.0.fetch_add(1, Ordering::SeqCst);
             }
         }
-        let mut channel = Channel::new(Path::new("/nowhere"));
+        let mut channel = Channel::with(Path::new("/nowhere"), Hub::default());
         let counter = Arc::new(Counter(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&counter));
         let mut context = Context::from_waker(&waker);

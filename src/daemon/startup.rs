@@ -106,7 +106,7 @@ fn build(
         records,
         wishes,
         processes: BTreeMap::new(),
-        channel: Channel::new(runtime_dir),
+        channel: Channel::new(runtime_dir, inherited.take_store(), &sender),
         expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,
