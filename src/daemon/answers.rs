@@ -65,6 +65,7 @@ impl Daemon {
             ApiRequest::Events { names, after } => self.events(&names, after, reply),
             ApiRequest::History { names, last } => self.history(&names, last, reply),
             ApiRequest::Why { name } => self.why(&name, reply),
+            ApiRequest::Channel(request) => self.world.channel.answer(request, reply),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::model::{Inherit, InstanceLabel, Program, RunId, Slot};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 /// What is inherited, whatever `inherit_environment` says.
 const BASICS: [&str; 3] = ["PATH", "LANG", "TZ"];
@@ -31,6 +32,7 @@ pub(super) fn build(
     slot: &Slot,
     label: &InstanceLabel,
     run: RunId,
+    socket: &Path,
     user: Option<&ResolvedUser>,
 ) -> Variables {
     let mut variables: Variables = base
@@ -55,6 +57,7 @@ pub(super) fn build(
     variables.insert("SPPM_INSTANCE".into(), label.as_str().into());
     variables.insert("SPPM_INDEX".into(), slot.index.to_string().into());
     variables.insert("SPPM_RUN".into(), run.to_string().into());
+    variables.insert("SPPM_SOCKET".into(), socket.into());
     variables
 }
 

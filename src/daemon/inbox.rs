@@ -1,11 +1,12 @@
 //! The one queue of the decision thread: everything that happens, in one order.
 
+use super::channel::Ticket;
 use crate::config::{Loaded, Problems};
 use crate::control::request::{Call, Full};
 use crate::keeper::link::{LaunchOrder, Report};
 use crate::linux::clock;
 use crate::logs::LogEvent;
-use crate::model::{Exit, LaunchFailure, Moment, RunId, Signal};
+use crate::model::{Exit, LaunchFailure, Moment, RunId, Saying, Signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +37,10 @@ pub(super) enum Message {
     Loaded(Box<LoadOutcome>),
     /// A signal reached this process.
     Signal(Signal),
+    /// A run said something of itself on a connection of `SPPM_SOCKET`.
+    Said { run: RunId, connection: u64, saying: Saying, ticket: Ticket },
+    /// A connection is gone on which a run had said that it is busy.
+    Unsaid { run: RunId, connection: u64 },
 }
 
 /// What became of reading the configuration.

@@ -18,6 +18,9 @@ pub(super) const CONTROL_FILE: &str = "control-file";
 /// Where a take-over finds the folders: the file may be invalid by then.
 pub(super) const PLACES: &str = "places";
 
+/// What programs share: the store's memory file.
+pub(super) const STORE: &str = "store";
+
 /// What the keeper told before anything else.
 #[derive(Default)]
 pub(super) struct Inheritance {
@@ -41,6 +44,11 @@ struct HeldProcess {
 impl Inheritance {
     pub(super) fn places(&self) -> Option<&OwnedFd> {
         self.held.get(PLACES)
+    }
+
+    /// The store of the supervisor before.
+    pub(super) fn take_store(&mut self) -> Option<OwnedFd> {
+        self.held.remove(STORE)
     }
 
     /// The control socket and its file.

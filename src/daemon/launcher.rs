@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
@@ -40,12 +40,14 @@ pub(super) struct Launcher {
 struct Bench {
     base: BTreeMap<OsString, OsString>,
     cgroups: Option<Cgroups>,
+    /// What programs find as `SPPM_SOCKET`.
+    socket: PathBuf,
 }
 
 impl Launcher {
-    pub(super) fn start(cgroups: Option<Cgroups>, inbox: Inbox) -> io::Result<Self> {
+    pub(super) fn start(cgroups: Option<Cgroups>, socket: PathBuf, inbox: Inbox) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Preparation>();
-        let bench = Bench { base: environment::inherited(), cgroups };
+        let bench = Bench { base: environment::inherited(), cgroups, socket };
         std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
             for preparation in requests {
                 let run = preparation.run;
@@ -68,7 +70,8 @@ impl Bench {
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
         let (slot, label) = (owner.slot.clone(), owner.label.clone());
         let fill = |template: &Template| template.fill(&slot, &label);
-        let variables = environment::build(&self.base, &spec, &slot, &label, shown_run, user.as_ref());
+        let variables =
+            environment::build(&self.base, &spec, &slot, &label, shown_run, &self.socket, user.as_ref());
         let mut argv: Vec<String> = match (&instead, &spec.command) {
             (Some(argv), _) | (None, Command::Exec(argv)) => argv.iter().map(fill).collect(),
             (None, Command::Shell(text)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), fill(text)],

@@ -15,6 +15,7 @@ mod budget;
 mod catalogue;
 mod causes;
 mod changes;
+mod channel;
 mod environment;
 mod findings;
 mod follow;

@@ -61,9 +61,9 @@ impl Process {
         self.owner.cgroup = cgroup;
     }
 
-    /// What was tried is of no use any more: it worked.
-    pub(super) fn executed(&mut self) {
-        self.attempt = None;
+    /// What was tried is of no use any more: it worked. Whether it was this supervisor that ordered it.
+    pub(super) fn executed(&mut self) -> bool {
+        self.attempt.take().is_some()
     }
 
     /// Takes the descriptors of the forked process; its output flows into its logs from now on.

@@ -185,6 +185,13 @@ impl Daemon {
             Message::FileHint => self.reload.hint(clock::now()),
             Message::Loaded(outcome) => self.loaded(*outcome),
             Message::Signal(signal) => self.signalled(signal, None),
+            Message::Said { run, connection, saying, ticket } => {
+                tracing::debug!(%run, connection, ?saying, "a program said");
+                drop(ticket);
+            }
+            Message::Unsaid { run, connection } => {
+                tracing::debug!(%run, connection, "a program that said it was busy has left");
+            }
         }
         None
     }
@@ -381,6 +388,7 @@ impl Daemon {
         self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
         self.world.journal.flush();
         self.world.wishes.finish();
+        self.world.channel.close();
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_millis(500));
         }

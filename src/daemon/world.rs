@@ -1,6 +1,7 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
 use super::budget::{Expected, Purpose};
+use super::channel::Channel;
 use super::killer::Killers;
 use super::launcher::{Launcher, Preparation};
 use super::notices;
@@ -11,9 +12,9 @@ use super::trees::Trees;
 use super::words::telling_line;
 use crate::journal::{Entry, Journal};
 use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
-use crate::linux::cgroup;
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
+use crate::linux::{cgroup, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Work};
@@ -32,6 +33,7 @@ pub(super) struct World {
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
+    pub(super) channel: Channel,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
     /// Events that follow from actions at once.
@@ -163,6 +165,9 @@ impl World {
         };
         let cgroup = Owner::decode(&order.tag).and_then(|owner| owner.cgroup);
         process.ordered(&order, cgroup);
+        if process.owner.helper_of.is_none() {
+            self.channel.admit(run, &process.owner.label, order.identity.as_ref().map(|own| own.uid));
+        }
         if let Err(error) = self.keeper.send(&Order::Launch(order)) {
             let stage = crate::model::LaunchStage::Prepare;
             let failure = process.failure(stage, error.raw_os_error().unwrap_or(0), None);
@@ -194,7 +199,11 @@ impl World {
         match stage {
             Stage::Forked => {}
             Stage::Execed => {
-                process.executed();
+                let ours = process.executed();
+                // The one before ordered it, and only now it has its user.
+                if let (false, None, Some(uid)) = (ours, process.owner.helper_of, proc::user(pid)) {
+                    self.channel.admit(run, &process.owner.label, Some(uid));
+                }
                 self.expected.remove(run);
                 if process.owner.helper_of.is_none() {
                     self.pending.push_back(Event::Launched { run, pid });
@@ -266,6 +275,7 @@ impl World {
         self.trees.forget(run);
         self.logger.detach(run);
         self.expected.remove(run);
+        self.channel.dismiss(run);
         let Some(process) = self.processes.remove(&run) else { return };
         if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.

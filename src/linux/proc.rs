@@ -79,6 +79,13 @@ pub fn comm(pid: u32) -> io::Result<String> {
     Ok(stat(pid)?.comm)
 }
 
+/// The real user of a process (`Uid` of proc_pid_status(5)); `None` where it is gone.
+pub fn user(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// How many files a process has open, and may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFiles {

@@ -42,6 +42,7 @@ const SLEEPING: &[&str] = &[
     "src/cli/commands/logs.rs",
     "src/cli/feed.rs",
     "src/cli/wait.rs",
+    "src/cli/commands/busy.rs",
     "src/client/rest.rs",
     "src/keeper/link.rs",
 ];

@@ -8,7 +8,7 @@ mod http;
 mod target;
 
 pub use events::Events;
-pub use target::{Target, events, history, logs, settle, status, why};
+pub use target::{Target, events, history, key, keys, logs, messages, settle, status, why};
 
 use super::wire::{ErrorDto, ErrorKind};
 use http::{Body, Head};
@@ -96,6 +96,28 @@ impl Client {
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
         decode(self.exchange("POST", target, &body, patience)?)
+    }
+
+    /// Sets something with PUT and a JSON body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn put<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        decode(self.exchange("PUT", target, &body, patience)?)
+    }
+
+    /// Removes something with DELETE.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn delete<T: DeserializeOwned>(&self, target: &Target, patience: Duration) -> Result<T, ClientError> {
+        decode(self.exchange("DELETE", target, &[], patience)?)
     }
 
     /// Opens a stream of server-sent events. Between two events any time may pass: the server's keep-alive
