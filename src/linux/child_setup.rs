@@ -8,6 +8,7 @@
 
 pub use super::launch::{Failure, Outcome, Rights, Setup, Spawned, outcome};
 
+use super::fork::{Forked, fork};
 use super::launch::RECORD;
 use crate::model::{LaunchStage, RlimitKind};
 use std::ffi::{CStr, CString, c_char};
@@ -35,18 +36,14 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
         places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
     }
     let prepared = Prepared::new(setup, told.as_raw_fd(), places.iter().map(AsRawFd::as_raw_fd).collect());
-    // SAFETY: the child runs `Prepared::run` only, which makes async-signal-safe calls on memory that was prepared and never
-    // returns.
-    let pid = unsafe { libc::fork() };
-    if pid == -1 {
-        return Err(Failure::before_fork(LaunchStage::Fork, &io::Error::last_os_error()));
-    }
-    if pid == 0 {
-        prepared.run();
-    }
+    let forked = fork(setup.cgroup).map_err(|error| Failure::before_fork(LaunchStage::Fork, &error))?;
+    let (pid, pidfd) = match forked {
+        // It makes async-signal-safe calls on memory that was prepared, and never returns.
+        Forked::Child { joined } => prepared.run(joined),
+        Forked::Parent { pid, pidfd } => (pid, pidfd),
+    };
     drop(places);
-    let pid = pid.unsigned_abs();
-    match super::pidfd::open(pid) {
+    match pidfd.map_or_else(|| super::pidfd::open(pid), Ok) {
         Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
         Err(error) => {
             give_up(pid);
@@ -112,9 +109,9 @@ impl<'a> Prepared<'a> {
     }
 
     /// The child's whole life before the program.
-    fn run(&self) -> ! {
+    fn run(&self, joined: bool) -> ! {
         let mut told = self.told;
-        let (stage, errno, candidate) = match self.set_up(&mut told) {
+        let (stage, errno, candidate) = match self.set_up(joined, &mut told) {
             Ok(()) => self.execute(),
             Err((stage, errno)) => (stage, errno, 0),
         };
@@ -130,7 +127,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// All steps but the exec. `told` is the pipe's number, which changes on the way.
-    fn set_up(&self, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
+    fn set_up(&self, joined: bool, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
         // SAFETY: numbers only: the child's own copies of descriptors that only kept their numbers free. setsid cannot fail: a
         // new child leads no process group.
         unsafe {
@@ -139,7 +136,9 @@ impl<'a> Prepared<'a> {
             }
             libc::setsid();
         }
-        self.join_cgroup();
+        if !joined {
+            self.join_cgroup();
+        }
         let output = self.reopen_output();
         self.set_limits().map_err(|errno| (LaunchStage::Limits, errno))?;
         if let Some(mask) = self.setup.umask {

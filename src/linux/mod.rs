@@ -10,6 +10,7 @@ pub mod child_setup;
 pub mod clock;
 pub mod exec_error;
 pub mod fds;
+mod fork;
 pub mod inotify;
 mod launch;
 pub mod limits;
