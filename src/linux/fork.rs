@@ -11,8 +11,12 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// clone3(2), since Linux 5.2 and 5.7.
+const CLONE_FILES: u64 = 0x400;
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// close_range(2), since Linux 5.9.
+const CLOSE_RANGE_UNSHARE: libc::c_uint = 2;
 
 /// `struct clone_args` up to the field of Linux 5.7.
 #[repr(C, align(8))]
@@ -38,6 +42,8 @@ pub(super) enum Forked {
     Child {
         /// It is in its cgroup already.
         joined: bool,
+        /// It shares the parent's descriptors, and must [`part`] from them before it touches any.
+        shares: bool,
     },
     /// The parent.
     Parent {
@@ -48,24 +54,45 @@ pub(super) enum Forked {
     },
 }
 
-/// Forks, into a cgroup if possible. For a process with one thread, and for a child that only makes async-signal-safe calls
+/// Forks, into a cgroup if possible, and sharing the descriptors if wanted and possible. For a process with one thread, and for a child that only makes async-signal-safe calls
 /// and never returns from its caller: what libc does around its own fork(2) may be missing.
 ///
 /// # Errors
 /// As fork(2): no more processes or memory.
-pub(super) fn fork(cgroup: Option<&CStr>) -> io::Result<Forked> {
+pub(super) fn fork(cgroup: Option<&CStr>, share: bool) -> io::Result<Forked> {
     // Where it cannot be opened, the child will not be able to join it either, and lives without.
     let folder = cgroup.and_then(|path| {
         rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
     });
     // Refused by older kernels, by filters of system calls, and by cgroups that take nobody: the old way then.
-    clone3(folder.as_ref()).or_else(|_| plain_fork())
+    let forked = clone3(folder.as_ref(), share).or_else(|_| plain_fork());
+    if let Ok(Forked::Child { .. }) = &forked {
+        // It may be the parent's own.
+        std::mem::forget(folder);
+    }
+    forked
 }
 
-fn clone3(cgroup: Option<&OwnedFd>) -> io::Result<Forked> {
+/// Takes a copy of the descriptors below `end` and leaves the others to the parent. Returns an errno(3); then nothing has
+/// changed.
+pub(super) fn part(end: RawFd) -> Result<(), i32> {
+    // SAFETY: numbers only. In a process that shares its table with nobody nothing from `end` on is in use.
+    match unsafe { libc::syscall(libc::SYS_close_range, end, libc::c_uint::MAX, CLOSE_RANGE_UNSHARE) } {
+        // SAFETY: the location is this thread's own and always valid.
+        -1 => Err(unsafe { *libc::__errno_location() }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the kernel knows how to [`part`]. Asked with a range in which no descriptor can be.
+pub(super) fn can_part() -> bool {
+    part(RawFd::MAX).is_ok()
+}
+
+fn clone3(cgroup: Option<&OwnedFd>, share: bool) -> io::Result<Forked> {
     let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
-        flags: CLONE_PIDFD,
+        flags: if share { CLONE_PIDFD | CLONE_FILES } else { CLONE_PIDFD },
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
@@ -79,7 +106,7 @@ fn clone3(cgroup: Option<&OwnedFd>) -> io::Result<Forked> {
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     match pid {
         -1 => Err(io::Error::last_os_error()),
-        0 => Ok(Forked::Child { joined: cgroup.is_some() }),
+        0 => Ok(Forked::Child { joined: cgroup.is_some(), shares: share }),
         pid => {
             // SAFETY: the kernel has put a new descriptor there, which is nobody else's.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -92,7 +119,7 @@ fn plain_fork() -> io::Result<Forked> {
     // SAFETY: what the child may do is this function's contract.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
-        0 => Ok(Forked::Child { joined: false }),
+        0 => Ok(Forked::Child { joined: false, shares: false }),
         pid => Ok(Forked::Parent { pid: pid.unsigned_abs(), pidfd: None }),
     }
 }

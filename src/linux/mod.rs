@@ -14,6 +14,7 @@ mod fork;
 pub mod inotify;
 mod launch;
 pub mod limits;
+pub mod low;
 pub mod memfd;
 pub mod memory;
 pub mod oom;
