@@ -8,7 +8,7 @@ use super::processes::Process;
 use crate::channel::{Delivery, Hub, Pattern, Refusal, Server, Subscription, Value, is_name};
 use crate::control::request::{Answer, ChannelRequest, MessageItem, Messages, Reply};
 use crate::control::wire::{ErrorDto, ErrorKind, KvDto, MessageDto, PublishedDto};
-use crate::keeper::link::{Order, Sender};
+use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::linux::proc;
 use crate::model::{InstanceLabel, RunId};
 use std::os::fd::OwnedFd;
@@ -44,7 +44,7 @@ impl Channel {
         let keeper = keeper.clone();
         let hold = Box::new(move |fd| {
             // A keeper that is gone holds nothing; that news is on its way.
-            let _ = keeper.send(&Order::Hold { name: STORE.to_owned(), fd });
+            let _ = keeper.send(&Order::Hold { name: STORE.to_owned(), purpose: HoldFor::Keep, fd });
         });
         let hub = Hub::kept(store, hold).unwrap_or_else(|error| {
             tracing::warn!(%error, "the store of programs begins anew, and ends with this supervisor");

@@ -1,10 +1,14 @@
-//! Makes launch orders: looks up users, builds environments, makes cgroups. On a thread of its own, because a
-//! name service or a disk can be slow.
+//! Makes launch orders and sends them: looks up users, builds environments, makes cgroups. On a thread of its own, because
+//! a name service or a disk can be slow.
+//!
+//! The order goes straight to the keeper: what it follows from is on record before the launcher is asked, and no run is
+//! released before its launch has failed or its process has ended, so there is nothing left to decide.
 
 use super::environment;
 use super::inbox::{Inbox, Message};
+use super::processes::Tried;
 use super::tag::Owner;
-use crate::keeper::link::{Ends, Identity, LaunchOrder, Output};
+use crate::keeper::link::{Ends, Identity, LaunchOrder, Order, Output, Sender as KeeperLine};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
@@ -36,6 +40,27 @@ pub(super) struct Launcher {
     orders: Sender<Preparation>,
 }
 
+/// How far a launch is.
+#[derive(Debug)]
+pub(super) enum Launching {
+    /// It is ordered right now.
+    Ordered {
+        /// For the sentence of a failure.
+        tried: Box<Tried>,
+        /// Where it will live.
+        cgroup: Option<PathBuf>,
+        /// Whose rights it will have; `None` = our own.
+        uid: Option<u32>,
+    },
+    /// It cannot be prepared.
+    Failed(LaunchFailure),
+    /// It was prepared, and the order could not be sent.
+    NotSent {
+        /// Why.
+        errno: i32,
+    },
+}
+
 /// What all launches have in common.
 struct Bench {
     base: BTreeMap<OsString, OsString>,
@@ -45,27 +70,45 @@ struct Bench {
 }
 
 impl Launcher {
-    pub(super) fn start(cgroups: Option<Cgroups>, socket: PathBuf, inbox: Inbox) -> io::Result<Self> {
+    pub(super) fn start(
+        cgroups: Option<Cgroups>,
+        socket: PathBuf,
+        keeper: KeeperLine,
+        inbox: Inbox,
+    ) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Preparation>();
         let bench = Bench { base: environment::inherited(), cgroups, socket };
         std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
             for preparation in requests {
                 let run = preparation.run;
-                let result = bench.prepare(preparation).map(Box::new);
-                inbox.send(Message::Prepared { run, result });
+                let tell = |launching| inbox.send(Message::Launching { run, launching });
+                let (order, cgroup) = match bench.prepare(preparation) {
+                    Ok(prepared) => prepared,
+                    Err(failure) => {
+                        tell(Launching::Failed(failure));
+                        continue;
+                    }
+                };
+                // Told before anything that the keeper can have to say of it.
+                let uid = order.identity.as_ref().map(|own| own.uid);
+                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, uid });
+                if let Err(error) = keeper.send(&Order::Launch(Box::new(order))) {
+                    tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
+                }
             }
         })?;
         Ok(Self { orders })
     }
 
-    /// Prepares, and answers by [`Message::Prepared`].
+    /// Prepares a launch and orders it, and tells by [`Message::Launching`].
     pub(super) fn prepare(&self, preparation: Preparation) {
         let _ended = self.orders.send(preparation);
     }
 }
 
 impl Bench {
-    fn prepare(&self, preparation: Preparation) -> Result<LaunchOrder, LaunchFailure> {
+    /// The order, and the run's cgroup.
+    fn prepare(&self, preparation: Preparation) -> Result<(LaunchOrder, Option<PathBuf>), LaunchFailure> {
         let Preparation { run, mut owner, spec, shown_run, instead } = preparation;
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
         let (slot, label) = (owner.slot.clone(), owner.label.clone());
@@ -87,7 +130,7 @@ impl Bench {
         if instead.is_none() {
             owner.cgroup = self.cgroup(&owner, run);
         }
-        Ok(LaunchOrder {
+        let order = LaunchOrder {
             run,
             tag: owner.encode(),
             argv: argv.into_iter().map(c_string).collect::<Result<_, _>>()?,
@@ -106,11 +149,12 @@ impl Bench {
                 StderrSink::Apart(_) => Output::Apart,
             },
             ends: Ends::default(),
-        })
+        };
+        Ok((order, owner.cgroup))
     }
 
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.
-    fn cgroup(&self, owner: &Owner, run: RunId) -> Option<std::path::PathBuf> {
+    fn cgroup(&self, owner: &Owner, run: RunId) -> Option<PathBuf> {
         let cgroups = self.cgroups.as_ref()?;
         cgroups.create(&cgroup_name(&owner.label, run)).ok()
     }

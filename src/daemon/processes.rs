@@ -5,7 +5,7 @@ use crate::keeper::link::{LaunchOrder, ProcessFds};
 use crate::linux::exec_error::{Attempt, exec_error};
 use crate::linux::pidfd;
 use crate::linux::tree::{Main, Member, Root};
-use crate::logs::{Logger, SinkSettings, SinkTarget};
+use crate::logs::{Logger, Output, SinkSettings, SinkTarget};
 use crate::model::{
     Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
 };
@@ -27,8 +27,10 @@ pub(super) struct Process {
     pub(super) parent: Parent,
     /// How it ended, while the end is not announced yet: its last output comes first.
     pub(super) ended: Option<Exit>,
+    /// All its output is in its log and no more can come; what it wrote last.
+    pub(super) silent: Option<Box<[u8]>>,
     /// For the sentence of a failed launch.
-    attempt: Option<Tried>,
+    attempt: Option<Box<Tried>>,
 }
 
 /// Whose child it is.
@@ -40,24 +42,41 @@ pub(super) enum Parent {
     Stranger(Option<Member>),
 }
 
+/// What a launch is about, for the sentence of its failure.
 #[derive(Debug)]
-struct Tried {
+pub(super) struct Tried {
     program: String,
     candidates: Vec<CString>,
     directory: CString,
 }
 
+impl Tried {
+    pub(super) fn of(order: &LaunchOrder) -> Box<Self> {
+        let program = order.argv.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+        let candidates = order.candidates.clone();
+        Box::new(Self { program, candidates, directory: order.directory.clone() })
+    }
+}
+
 impl Process {
     /// One that is to be launched.
     pub(super) fn new(run: RunId, owner: Owner, spec: Arc<Program>) -> Self {
-        Self { run, owner, spec, pid: 0, pidfd: None, parent: Parent::Keeper, ended: None, attempt: None }
+        Self {
+            run,
+            owner,
+            spec,
+            pid: 0,
+            pidfd: None,
+            parent: Parent::Keeper,
+            ended: None,
+            silent: None,
+            attempt: None,
+        }
     }
 
-    /// Remembers what the keeper was told to do.
-    pub(super) fn ordered(&mut self, order: &LaunchOrder, cgroup: Option<PathBuf>) {
-        let program = order.argv.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
-        let candidates = order.candidates.clone();
-        self.attempt = Some(Tried { program, candidates, directory: order.directory.clone() });
+    /// Remembers what the keeper is told to do.
+    pub(super) fn ordered(&mut self, tried: Box<Tried>, cgroup: Option<PathBuf>) {
+        self.attempt = Some(tried);
         self.owner.cgroup = cgroup;
     }
 
@@ -70,11 +89,10 @@ impl Process {
     pub(super) fn attach(&mut self, fds: ProcessFds, logger: &Logger) {
         self.pidfd = Some(fds.pidfd);
         let label = &self.owner.label;
-        let (out, err) = (self.sink(LogStream::Stdout), self.sink(LogStream::Stderr));
-        logger.attach(self.run, label.clone(), LogStream::Stdout, fds.stdout, out);
-        if let Some(stderr) = fds.stderr {
-            logger.attach(self.run, label.clone(), LogStream::Stderr, stderr, err);
-        }
+        let output = |stream, pipe| Output { stream, pipe, sink: self.sink(stream) };
+        let mut outputs = vec![output(LogStream::Stdout, fds.stdout)];
+        outputs.extend(fds.stderr.map(|pipe| output(LogStream::Stderr, pipe)));
+        logger.attach(self.run, label.clone(), outputs);
     }
 
     /// The live part of its spec changed.

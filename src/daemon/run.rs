@@ -175,7 +175,7 @@ impl Daemon {
                 self.own_log.flush();
                 return Some(70);
             }
-            Message::Prepared { run, result } => self.world.prepared(run, result),
+            Message::Launching { run, launching } => self.world.launching(run, launching),
             Message::Tree { run, left: 0 } => self.core.handle(clock::now(), Event::TreeEmpty { run }),
             Message::Tree { run, left } => {
                 self.core.handle(clock::now(), Event::TreeLeft { run, processes: left });
@@ -215,6 +215,7 @@ impl Daemon {
 
     fn log_says(&mut self, event: LogEvent) {
         match event {
+            LogEvent::Closed { run, last } => self.world.closed(run, last),
             LogEvent::Drained { run, last } => self.world.drained(run, &last),
             LogEvent::Trouble { target, message, .. } => {
                 tracing::error!("{message}");

@@ -5,11 +5,11 @@ use super::adopt;
 use super::begin::{Beginning, begin};
 use super::budget;
 use super::channel::{self, Channel};
-use super::inbox::{self, Inbox, Message, Purpose};
+use super::inbox::{self, Inbox, Mailbox, Message, Purpose};
 use super::inheritance::{Inheritance, inherit, take_processes};
 use super::killer::{Killer, Killers};
 use super::launcher::Launcher;
-use super::listen::{find_group, listen, listen_for_signals, read_reports};
+use super::listen::{find_group, listen, listen_for_signals};
 use super::loader::{Loader, Reader};
 use super::notices;
 use super::options::{Options, StartError};
@@ -77,7 +77,8 @@ fn build(
     let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
     let sender = link.sender();
     let environment = Arc::clone(&reader.environment);
-    let (inbox, mailbox) = inbox::inbox();
+    let (inbox, mut mailbox) = inbox::inbox()
+        .map_err(|error| StartError::new(format!("error: cannot make the mailbox: {error}")))?;
     let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
 
     let api = &plan.supervisor.api;
@@ -96,8 +97,13 @@ fn build(
     let runtime_dir = &places.folders.runtime_dir;
     let mut world = World {
         keeper: sender.clone(),
-        launcher: Launcher::start(cgroups.clone(), runtime_dir.join(channel::SOCKET), inbox.clone())
-            .map_err(thread_failed)?,
+        launcher: Launcher::start(
+            cgroups.clone(),
+            runtime_dir.join(channel::SOCKET),
+            sender.clone(),
+            inbox.clone(),
+        )
+        .map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
@@ -123,7 +129,7 @@ fn build(
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
     }
-    hear_keeper(link, &mut inherited, inbox)?;
+    hear_keeper(link, &mut inherited, &mut mailbox)?;
     log_the_start(&places, &plan, keeper_pid, cgroups.is_some());
     Ok(Daemon {
         core,
@@ -150,14 +156,12 @@ fn build(
 }
 
 /// The keeper learns that this supervisor works; its news come in from now on.
-fn hear_keeper(link: Link, inherited: &mut Inheritance, inbox: Inbox) -> Result<(), StartError> {
+fn hear_keeper(link: Link, inherited: &mut Inheritance, mailbox: &mut Mailbox) -> Result<(), StartError> {
     link.sender()
         .send(&Order::Ready)
         .map_err(|error| StartError::new(format!("error: the keeper is gone: {error}")))?;
-    for report in std::mem::take(&mut inherited.later) {
-        inbox.send(Message::Keeper(report));
-    }
-    read_reports(link, inbox).map_err(thread_failed)
+    mailbox.hear(link, std::mem::take(&mut inherited.later));
+    Ok(())
 }
 
 fn log_the_start(places: &Places, plan: &Plan, keeper: u32, cgroup: bool) {

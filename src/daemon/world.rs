@@ -3,7 +3,7 @@
 use super::budget::{Expected, Purpose};
 use super::channel::Channel;
 use super::killer::Killers;
-use super::launcher::{Launcher, Preparation};
+use super::launcher::{Launcher, Launching, Preparation};
 use super::notices;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
@@ -11,7 +11,7 @@ use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
 use super::words::telling_line;
 use crate::journal::{Entry, Journal};
-use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
+use crate::keeper::link::{Order, ProcessFds, Sender, Stage};
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
 use crate::linux::{cgroup, proc};
@@ -156,22 +156,21 @@ impl World {
         self.pending.push_back(Event::HookDone { run, hook, exit });
     }
 
-    /// The launcher is done with a run.
-    pub(super) fn prepared(&mut self, run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure>) {
+    /// The launcher's news of a run.
+    pub(super) fn launching(&mut self, run: RunId, launching: Launching) {
         let Some(process) = self.processes.get_mut(&run) else { return };
-        let order = match result {
-            Ok(order) => order,
-            Err(failure) => return self.launch_failed(run, failure),
-        };
-        let cgroup = Owner::decode(&order.tag).and_then(|owner| owner.cgroup);
-        process.ordered(&order, cgroup);
-        if process.owner.helper_of.is_none() {
-            self.channel.admit(run, &process.owner.label, order.identity.as_ref().map(|own| own.uid));
-        }
-        if let Err(error) = self.keeper.send(&Order::Launch(order)) {
-            let stage = crate::model::LaunchStage::Prepare;
-            let failure = process.failure(stage, error.raw_os_error().unwrap_or(0), None);
-            self.launch_failed(run, failure);
+        match launching {
+            Launching::Ordered { tried, cgroup, uid } => {
+                process.ordered(tried, cgroup);
+                if process.owner.helper_of.is_none() {
+                    self.channel.admit(run, &process.owner.label, uid);
+                }
+            }
+            Launching::Failed(failure) => self.launch_failed(run, failure),
+            Launching::NotSent { errno } => {
+                let failure = process.failure(crate::model::LaunchStage::Prepare, errno, None);
+                self.launch_failed(run, failure);
+            }
         }
     }
 
@@ -216,8 +215,20 @@ impl World {
             // Announced when its last output is in the log.
             Stage::Exited(exit) => {
                 process.ended = Some(exit);
-                self.logger.drain(run);
+                match process.silent.take() {
+                    Some(last) => self.drained(run, &last),
+                    None => self.logger.drain(run),
+                }
             }
+        }
+    }
+
+    /// No more output of a run can come, and all is in its log: if its end is known, it is news now, else when it is.
+    pub(super) fn closed(&mut self, run: RunId, last: Vec<u8>) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        match process.ended {
+            Some(_) => self.drained(run, &last),
+            None => process.silent = Some(last.into_boxed_slice()),
         }
     }
 

@@ -10,6 +10,7 @@ use super::strangers::Strangers;
 use super::supervisor::{Recipe, Supervisor};
 use super::table::Table;
 use super::{KeeperOptions, say};
+use crate::linux::low::Rows;
 use crate::linux::memory::Thrift;
 use crate::linux::signals::{self, SignalQueue};
 use crate::linux::{clock, limits};
@@ -54,6 +55,8 @@ pub(super) struct Keeper {
     pub(super) claim: Option<Claim>,
     pub(super) strangers: Strangers,
     pub(super) soft_open_files: Option<u64>,
+    /// Low numbers for what children take along.
+    pub(super) rows: Rows,
     pub(super) ending: Option<Ending>,
     /// Gives the memory of many launches back.
     pub(super) thrift: Thrift,
@@ -82,6 +85,8 @@ impl Keeper {
         let numbered = |numbers: &[i32]| -> Vec<Signal> {
             numbers.iter().filter_map(|number| Signal::from_number(*number)).collect()
         };
+        // First of all, while the low numbers are free.
+        let rows = Rows::reserve();
         let relayed = numbered(&RELAYED);
         let deaf_to = relayed.iter().copied().filter(|signal| signals::is_ignored(*signal)).collect();
         for signal in numbered(&IGNORED) {
@@ -115,6 +120,7 @@ impl Keeper {
             claim: None,
             strangers: Strangers::default(),
             soft_open_files,
+            rows,
             ending: None,
             thrift: Thrift::begun(clock::now()),
         })
