@@ -5,7 +5,7 @@
 //! - [`model`]: the nouns. Standard library only.
 //! - [`config`]: text to plan, or to everything that is wrong with it. Pure.
 //! - [`supervisor`]: the core. Events and the time go in, actions come out; nothing else happens there.
-//! - [`linux`]: system calls. [`logs`], [`files`], [`journal`], [`control`]: one concern of the world each.
+//! - [`linux`]: system calls. [`logs`], [`files`], [`journal`], [`control`], [`work`]: one concern of the world each.
 //! - [`keeper`]: the tiny parent process that owns the programs.
 //! - [`daemon`]: the supervisor process, the one place where core and world meet.
 //! - [`cli`]: the command.
@@ -24,3 +24,4 @@ pub mod linux;
 pub mod logs;
 pub mod model;
 pub mod supervisor;
+pub mod work;

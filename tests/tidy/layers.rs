@@ -15,8 +15,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("journal", &["model", "linux"]),
     // The journal's entries are a promise to strangers, like the rest of what goes over the socket.
     ("control", &["model", "linux", "journal"]),
+    ("work", &["model", "linux"]),
     ("keeper", &["model", "linux"]),
-    ("daemon", &["model", "config", "supervisor", "linux", "logs", "files", "journal", "control", "keeper"]),
+    (
+        "daemon",
+        &["model", "config", "supervisor", "linux", "logs", "files", "journal", "control", "work", "keeper"],
+    ),
     ("cli", &["model", "config", "control", "journal", "daemon"]),
     ("main", &["cli", "daemon", "keeper"]),
     ("lib", &[]),

@@ -6,6 +6,7 @@ use super::{none, source};
 /// The only files with `unsafe`, and how many of them each has. Everything else in the crate is safe Rust.
 const UNSAFE: &[(&str, usize)] = &[
     ("src/linux/fds.rs", 2),
+    ("src/linux/flock.rs", 2),
     ("src/linux/memory.rs", 6),
     ("src/linux/peer.rs", 1),
     ("src/linux/pidfd.rs", 1),
