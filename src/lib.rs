@@ -42,3 +42,5 @@ pub mod model;
 pub mod supervisor;
 #[cfg(feature = "supervisor")]
 pub mod talk;
+#[cfg(feature = "supervisor")]
+pub mod work;

@@ -7,6 +7,7 @@ use super::{none, source};
 const UNSAFE: &[(&str, usize)] = &[
     ("src/linux/datagram.rs", 3),
     ("src/linux/fds.rs", 2),
+    ("src/linux/flock.rs", 2),
     ("src/linux/fork.rs", 5),
     ("src/linux/memory.rs", 6),
     ("src/linux/peer.rs", 1),

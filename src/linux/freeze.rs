@@ -1,0 +1,386 @@
+//! Holding a whole tree still for a moment: by its cgroup's freezer, else by STOP to each of its processes.
+//!
+//! What was stopped or frozen before by somebody else stays so when it is thawed. Never add here: when it is done.
+
+use super::tree::{Member, Root, Snapshot};
+use super::{cgroup, pidfd, proc};
+use crate::model::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long it may take until everything stands still. What does not by then is asleep in the kernel, and runs no code of
+/// its own before it stops.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// So many processes are stopped one by one at most: each costs a descriptor.
+const MOST: usize = 1024;
+
+/// What is about to be frozen: told before it happens, so that somebody can thaw it if this process dies.
+#[derive(Debug)]
+pub enum About<'a> {
+    /// Writing `0` to this file, open for writing, thaws it.
+    Cgroup(BorrowedFd<'a>),
+    /// CONT to these processes, besides those that were told before, thaws it.
+    Processes(&'a [OwnedFd]),
+}
+
+/// A tree that stands still. Dropping it thaws it.
+#[derive(Debug)]
+pub struct Frozen {
+    _by: By,
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "held for their drops")]
+enum By {
+    Cgroup(Option<Written>),
+    Processes(Stopped),
+}
+
+/// A freezer that we wrote `1` to.
+#[derive(Debug)]
+struct Written(File);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // ENODEV: the cgroup is gone, and nothing is in it.
+        let _ = self.0.write_all(b"0");
+    }
+}
+
+/// Processes that were running, and that we stopped.
+#[derive(Debug)]
+struct Stopped(Vec<OwnedFd>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for process in &self.0 {
+            // Who became another user's since it was stopped (EPERM) cannot be helped.
+            let _ = pidfd::send_signal(process, Signal::CONT);
+        }
+    }
+}
+
+impl Frozen {
+    /// Lets it run again.
+    pub fn thaw(self) {
+        drop(self);
+    }
+}
+
+/// Freezes all of a run, and returns when nothing of it runs, after 200 ms at the latest.
+///
+/// # Errors
+/// Nothing of it is frozen then: EMFILE and the like, or E2BIG where it has too many processes to stop one by one.
+pub fn freeze(root: &Root, keeper: u32, about: &mut dyn FnMut(About<'_>)) -> io::Result<Frozen> {
+    let deadline = Instant::now() + PATIENCE;
+    if let Some(cgroup) = &root.cgroup {
+        match freeze_cgroup(cgroup, deadline, about) {
+            Ok(frozen) => return Ok(frozen),
+            Err(error) if proc::is_shortage(&error) => return Err(error),
+            // Without a freezer (before Linux 5.2), or not for us to write.
+            Err(_) => {}
+        }
+    }
+    stop_all(root, keeper, deadline, about)
+}
+
+fn freeze_cgroup(cgroup: &Path, deadline: Instant, about: &mut dyn FnMut(About<'_>)) -> io::Result<Frozen> {
+    let mut file = File::options().read(true).write(true).open(cgroup.join("cgroup.freeze"))?;
+    let mut events = File::open(cgroup.join("cgroup.events"))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    if text.trim() == "1" {
+        return Ok(Frozen { _by: By::Cgroup(None) });
+    }
+    about(About::Cgroup(file.as_fd()));
+    file.rewind()?;
+    file.write_all(b"1")?;
+    // From here on, whatever happens, it is thawed again by a drop.
+    let frozen = Frozen { _by: By::Cgroup(Some(Written(file))) };
+    loop {
+        text.clear();
+        events.rewind()?;
+        events.read_to_string(&mut text)?;
+        // An empty cgroup is never frozen; nothing runs in it either.
+        if text.lines().any(|line| line == "frozen 1" || line == "populated 0") {
+            return Ok(frozen);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(frozen);
+        }
+        // The file has an event for each change (cgroups(7)).
+        wait(&mut [PollFd::new(&events, PollFlags::PRI)], left)?;
+    }
+}
+
+fn wait(fds: &mut [PollFd<'_>], span: Duration) -> io::Result<()> {
+    let time = Timespec { tv_sec: 0, tv_nsec: i64::from(span.min(PATIENCE).subsec_nanos()) };
+    match poll(fds, Some(&time)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks again until a look finds nobody new: what is not stopped yet may fork.
+fn stop_all(
+    root: &Root,
+    keeper: u32,
+    deadline: Instant,
+    about: &mut dyn FnMut(About<'_>),
+) -> io::Result<Frozen> {
+    let mut known = BTreeSet::new();
+    // Whoever is stopped when an error comes is continued by the drop.
+    let mut stopped = Stopped(Vec::new());
+    loop {
+        let fresh: Vec<Member> =
+            members(root, keeper)?.into_iter().filter(|member| known.insert(*member)).collect();
+        if known.len() > MOST {
+            return Err(io::Error::from_raw_os_error(libc::E2BIG));
+        }
+        let mut batch = Vec::new();
+        for member in &fresh {
+            if !is_stopped(member.pid)
+                && let Some(process) = hold(*member)?
+            {
+                batch.push(process);
+            }
+        }
+        if !batch.is_empty() {
+            about(About::Processes(&batch));
+        }
+        for process in batch {
+            // Who may not be signalled (a setuid program of a non-root supervisor) runs on.
+            if pidfd::send_signal(&process, Signal::STOP).unwrap_or(false) {
+                stopped.0.push(process);
+            }
+        }
+        let still = known.iter().all(|member| stands_still(member.pid));
+        if (fresh.is_empty() && still) || Instant::now() >= deadline {
+            return Ok(Frozen { _by: By::Processes(stopped) });
+        }
+        if !still {
+            // Nothing tells when somebody else's child has stopped.
+            wait(&mut [], Duration::from_micros(200))?;
+        }
+    }
+}
+
+fn members(root: &Root, keeper: u32) -> io::Result<Vec<Member>> {
+    let mut members = Snapshot::take(keeper)?.members(root);
+    for pid in root.cgroup.as_deref().map(cgroup::members).and_then(Result::ok).unwrap_or_default() {
+        if !members.iter().any(|member| member.pid == pid)
+            && let Ok(start_time) = proc::start_time(pid)
+        {
+            members.push(Member { pid, start_time });
+        }
+    }
+    Ok(members)
+}
+
+/// A descriptor for a member, if it is still that process.
+fn hold(member: Member) -> io::Result<Option<OwnedFd>> {
+    let process = match pidfd::open(member.pid) {
+        Ok(process) => process,
+        Err(error) if proc::is_shortage(&error) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let same = proc::start_time(member.pid).is_ok_and(|start_time| start_time == member.start_time);
+    Ok(same.then_some(process))
+}
+
+/// Whether all its threads are stopped by a signal. A process that a debugger holds may be let go by it.
+fn is_stopped(pid: u32) -> bool {
+    let states = proc::thread_states(pid).unwrap_or_default();
+    !states.is_empty() && states.iter().all(|state| *state == 'T')
+}
+
+fn stands_still(pid: u32) -> bool {
+    // Gone: as still as can be.
+    let states = proc::thread_states(pid).unwrap_or_default();
+    states.iter().all(|state| matches!(state, 'T' | 't' | 'Z' | 'X' | 'x'))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::linux::cgroup::Cgroups;
+    use crate::linux::tree::Main;
+    use crate::model::RunId;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, ChildStdout, Command, Stdio};
+
+    /// A program in a session of its own that writes a byte whenever it can.
+    struct Busybody {
+        child: Child,
+        out: ChildStdout,
+    }
+
+    impl Busybody {
+        fn start(script: &str) -> Self {
+            let mut command = Command::new("python3");
+            command.args(["-c", script]).stdout(Stdio::piped()).process_group(0);
+            let mut child = command.spawn().unwrap();
+            let mut out = child.stdout.take().unwrap();
+            out.read_exact(&mut [0]).unwrap();
+            Self { child, out }
+        }
+
+        fn root(&self, cgroup: Option<std::path::PathBuf>) -> Root {
+            Root { run: RunId::from_bits(7), main: Main::Pinned(self.child.id()), cgroup }
+        }
+
+        /// Whether it still writes, after what it wrote before was read.
+        fn runs(&mut self) -> bool {
+            let mut buffer = [0; 65536];
+            let begun = Instant::now();
+            let mut quiet = 0;
+            while quiet < 3 && begun.elapsed() < Duration::from_secs(5) {
+                let mut fds = [PollFd::new(&self.out, PollFlags::IN)];
+                poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 30_000_000 })).unwrap();
+                if fds[0].revents().contains(PollFlags::IN) {
+                    quiet = 0;
+                    assert!(self.out.read(&mut buffer).unwrap() > 0);
+                    if begun.elapsed() > Duration::from_secs(1) {
+                        return true;
+                    }
+                } else {
+                    quiet += 1;
+                }
+            }
+            false
+        }
+    }
+
+    impl Drop for Busybody {
+        fn drop(&mut self) {
+            let _ = crate::linux::signals::signal_group(self.child.id(), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Two threads in each of two processes, all of which write.
+    const LOUD: &str = "import os,threading\n\
+        def loud():\n    while True: os.write(1, b'x')\n\
+        os.fork()\nthreading.Thread(target=loud).start()\nloud()\n";
+
+    fn told(root: &Root) -> (Frozen, Vec<usize>) {
+        let mut about = Vec::new();
+        let frozen = freeze(root, std::process::id(), &mut |what| match what {
+            About::Cgroup(_) => about.push(0),
+            About::Processes(processes) => about.push(processes.len()),
+        });
+        (frozen.unwrap(), about)
+    }
+
+    #[test]
+    fn without_a_cgroup_every_thread_of_every_process_is_stopped_and_goes_on() {
+        let mut program = Busybody::start(LOUD);
+        for _ in 0..3 {
+            assert!(program.runs());
+            let begun = Instant::now();
+            let (frozen, about) = told(&program.root(None));
+            assert!(begun.elapsed() < PATIENCE * 2, "{:?}", begun.elapsed());
+            assert_eq!(about.iter().sum::<usize>(), 2);
+            assert!(!program.runs());
+            frozen.thaw();
+        }
+        assert!(program.runs());
+    }
+
+    #[test]
+    fn what_was_stopped_before_stays_stopped() {
+        let mut program = Busybody::start(LOUD);
+        let pid = program.child.id();
+        signals_stop(pid);
+        let (frozen, about) = told(&program.root(None));
+        assert!(about.is_empty(), "{about:?}");
+        frozen.thaw();
+        assert!(!program.runs() && is_stopped(pid));
+    }
+
+    fn signals_stop(group: u32) {
+        crate::linux::signals::signal_group(group, Signal::STOP).unwrap();
+        let begun = Instant::now();
+        while !is_stopped(group) && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_process_that_forks_all_the_time_is_caught() {
+        let script = "import os\n\
+            while True:\n    os.write(1, b'x')\n    if os.fork(): os._exit(0)\n";
+        let mut program = Busybody::start(script);
+        // Main has ended: its zombie pins the group by which its descendants are found.
+        let (frozen, _) = told(&program.root(None));
+        assert!(!program.runs());
+        frozen.thaw();
+        assert!(program.runs());
+    }
+
+    /// Where this user can make cgroups; elsewhere there is nothing to freeze by.
+    fn cgroup(name: &str) -> Option<(Cgroups, std::path::PathBuf)> {
+        let cgroups = Cgroups::detect(&format!("{name}-{}", std::process::id()))?;
+        let path = cgroups.create("run").unwrap();
+        Some((cgroups, path))
+    }
+
+    fn enter(path: &Path, pid: u32) {
+        std::fs::write(path.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+
+    #[test]
+    fn a_cgroup_is_frozen_as_a_whole() {
+        let Some((cgroups, path)) = cgroup("freeze") else { return };
+        let script = "import os,sys,time\nos.write(1, b'x')\nsys.stdin.readline()\n";
+        let mut program = Busybody::start(&format!("{script}{LOUD}"));
+        enter(&path, program.child.id());
+        let (frozen, about) = told(&program.root(Some(path.clone())));
+        assert_eq!(about, [0]);
+        let events = std::fs::read_to_string(path.join("cgroup.events")).unwrap();
+        assert!(events.contains("frozen 1"), "{events}");
+        assert!(!program.runs());
+        // Somebody else's freeze, as a second one of ours is, is not thawed by the one that came later.
+        let (second, about) = told(&program.root(Some(path.clone())));
+        assert!(about.is_empty());
+        second.thaw();
+        assert!(!program.runs());
+        frozen.thaw();
+        assert!(program.runs());
+        drop(program);
+        let begun = Instant::now();
+        while cgroups.remove_root().is_err() && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn pids_of(program: &Busybody) -> Vec<u32> {
+        let root = program.root(None);
+        members(&root, std::process::id()).unwrap().iter().map(|member| member.pid).collect()
+    }
+
+    #[test]
+    fn a_stopped_process_in_a_frozen_cgroup_stays_stopped() {
+        let Some((cgroups, path)) = cgroup("stopped") else { return };
+        let mut program = Busybody::start(LOUD);
+        let pid = program.child.id();
+        enter(&path, pid);
+        signals_stop(pid);
+        let (frozen, _) = told(&program.root(Some(path)));
+        frozen.thaw();
+        assert!(is_stopped(pid) && !program.runs());
+        drop(program);
+        let begun = Instant::now();
+        while cgroups.remove_root().is_err() && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
