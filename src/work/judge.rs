@@ -27,6 +27,12 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// A launch at this moment of the past.
+    pub fn at(at: Moment) -> Self {
+        let now = Now::read();
+        Self { at, wall: now.wall.saturating_sub(now.moment.since(at)) }
+    }
+
     /// A launch that is about to happen.
     pub fn now() -> Self {
         Self { at: crate::linux::clock::now(), wall: since_epoch(SystemTime::now()) }
