@@ -171,6 +171,13 @@ impl Channel {
     }
 }
 
+impl Drop for Channel {
+    /// Its server's thread must not wait for a decision thread that is gone.
+    fn drop(&mut self) {
+        self.turnstile.open_for_good();
+    }
+}
+
 fn with_data(key: String, Value { version, data }: Value) -> KvDto {
     KvDto { key, version, data: Some(data.to_string()) }
 }

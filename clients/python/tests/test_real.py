@@ -191,5 +191,5 @@ class Offered(RealCase):
         self.write(NOTHING_OFFERED)
         self.call("--start")
         self.logged("{'k'")
-        wanted = ["[]", "False False False False False False", "0 None False", "{'k': 1}"]
+        wanted = ["['SPPM_SOCKET']", "False False False False False False", "0 None True", "{'k': 1}"]
         self.assertEqual(self.lines(), wanted)
