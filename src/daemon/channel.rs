@@ -163,10 +163,10 @@ impl Channel {
             },
             ChannelRequest::Delete { key, expected } => self.delete(key, expected),
         };
-        reply.send(answer.unwrap_or_else(Answer::Error));
+        reply.send(answer.unwrap_or_else(|error| Answer::Error(*error)));
     }
 
-    fn delete(&self, key: String, expected: Option<u64>) -> Result<Answer, ErrorDto> {
+    fn delete(&self, key: String, expected: Option<u64>) -> Result<Answer, Box<ErrorDto>> {
         loop {
             let version = self.hub.get(&key).ok_or_else(|| unknown(&key))?.version;
             match self.hub.delete(&key, Some(expected.unwrap_or(version))) {
@@ -178,7 +178,7 @@ impl Channel {
         }
     }
 
-    fn listen(&self, topics: &[String]) -> Result<Listener, ErrorDto> {
+    fn listen(&self, topics: &[String]) -> Result<Listener, Box<ErrorDto>> {
         let waker: Arc<Mutex<Option<Waker>>> = Arc::default();
         let awaited = Arc::clone(&waker);
         let subscription = self.hub.subscribe(move || {
@@ -202,27 +202,34 @@ impl Channel {
     }
 }
 
+impl Drop for Channel {
+    /// Its server's thread must not wait for a decision thread that is gone.
+    fn drop(&mut self) {
+        self.turnstile.open_for_good();
+    }
+}
+
 fn with_data(key: String, Value { version, data }: Value) -> KvDto {
     KvDto { key, version, data: Some(data.to_string()) }
 }
 
-fn unknown(key: &str) -> ErrorDto {
+fn unknown(key: &str) -> Box<ErrorDto> {
     let name = key.escape_debug();
-    match is_name(key) {
+    Box::new(match is_name(key) {
         true => ErrorDto::new(ErrorKind::UnknownName, format!("there is no key `{name}`"))
             .with_help("`sppm kv list` shows all"),
         false => ErrorDto::new(ErrorKind::Usage, format!("`{name}` cannot be a key"))
             .with_help("letters, digits and . _ / -, beginning with a letter or digit, at most 128"),
-    }
+    })
 }
 
-fn refused(refusal: &Refusal) -> ErrorDto {
-    match refusal {
+fn refused(refusal: &Refusal) -> Box<ErrorDto> {
+    Box::new(match refusal {
         Refusal::Usage(_) | Refusal::TooLarge(_) => ErrorDto::new(ErrorKind::Usage, refusal.to_string()),
         Refusal::Full(_) => ErrorDto::new(ErrorKind::Full, refusal.to_string()),
         Refusal::Changed(_) => ErrorDto::new(ErrorKind::Changed, refusal.to_string())
             .with_help("somebody else was faster: look again, and decide again"),
-    }
+    })
 }
 
 /// An operator's subscription, as the server takes it.
