@@ -7,8 +7,8 @@ mod common;
 use common::command::finish;
 use common::wait::LIMIT;
 use common::{Answer, examples, tools, wait_until};
-use sppm::channel::{Hub, Server, StopKind};
-use sppm::model::{InstanceLabel, RunId, Saying};
+use sppm::channel::{Hub, Server};
+use sppm::model::{InstanceLabel, RunId, Saying, StopKind};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
