@@ -1,6 +1,7 @@
 //! From an inherited socket to a supervisor that works: what the keeper holds, the configuration or its records, the
 //! folders, the lock, the threads.
 
+use super::above::Above;
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::budget;
@@ -136,6 +137,7 @@ fn build(
         world,
         mailbox,
         reload,
+        above: Above::named_by_environment(&sender),
         waiters: Waiters::default(),
         waiters_due: None,
         needs_restart: needs_restart(&places, api, &plan),
