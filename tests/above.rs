@@ -172,3 +172,42 @@ fn one_in_the_background_says_nothing() {
     pause(Duration::from_millis(100));
     assert!(manager.next().is_none());
 }
+
+/// Two that are in the middle of a task: both are named or counted, and the end of each is told.
+#[test]
+fn tasks_that_a_shutdown_waits_for_are_named() {
+    let mut rig = Rig::new();
+    let manager = Manager::of(&mut rig);
+    let crawl = rig.actor(
+        "crawl",
+        "trap 'echo asked; exit 0' TERM\necho 'busy crawl example.org' > \"$SPPM_NOTIFY\"\necho up\n\
+         while [ ! -e \"$RIG/enough.$SPPM_INSTANCE\" ]; do sleep 0.05; done\necho idle > \"$SPPM_NOTIFY\"\n\
+         while :; do sleep 0.05; done",
+    );
+    let yaml = Yaml::new(&rig)
+        .program("web", &[crawl, "instances: 2".into(), "stop: { timeout: 60s }".into()])
+        .program("other", &[rig.steady()]);
+    rig.save(&yaml);
+    let mut keeper = rig.run();
+    assert!(manager.until("").has("READY=1"));
+    for instance in ["web.1", "web.2"] {
+        common::rig::file_says(&rig.path(&format!("log/{instance}.log")), "up");
+    }
+    keeper.signal(Signal::SIGTERM);
+    assert!(manager.until("").has("STOPPING=1"));
+    let both = manager.until("; 1 more");
+    let status = both.status();
+    let task = status.strip_prefix("waits for the end of a task: web.").unwrap_or_default();
+    assert!(
+        task.get(1..).is_some_and(|rest| rest.starts_with(" (crawl example.org), busy for ")),
+        "{both:?}"
+    );
+    assert!(both.has(EXTENSION), "{both:?}");
+    rig.write("enough.web.1", "");
+    let one = manager.until("STATUS=waits for the end of a task: web.2 (crawl example.org), busy for ");
+    assert!(!one.text.contains("more"), "{one:?}");
+    assert!(rig.log("web.1").contains("asked") && !rig.log("web.2").contains("asked"));
+    rig.write("enough.web.2", "");
+    assert_eq!(keeper.end().code, Some(0));
+    assert!(rig.log("web.2").contains("asked"), "{}", rig.log("web.2"));
+}
