@@ -6,7 +6,7 @@
 
 use divan::Bencher;
 use sppm::config::{self, Context, SourceError, Sources};
-use sppm::logs::{LogEvent, Logger, SinkSettings};
+use sppm::logs::{LogEvent, Logger, Output, SinkSettings};
 use sppm::model::{Exit, Generation, InstanceLabel, LogStream, Moment, Plan, RunId};
 use sppm::supervisor::{self, Action, Event, Restored, Supervisor};
 use std::collections::BTreeMap;

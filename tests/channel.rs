@@ -249,4 +249,19 @@ fn busy_runs_its_command_wherever_it_is_and_passes_signals_on() {
         let ended = busy.end().expect_code(5);
         assert_eq!(ended.stdout, "ready\ngot\n", "{signal}");
     }
+    // One that handles nothing dies of it: no mask and no handler of ours is its own.
+    let mut command = rig.program(rig.binary());
+    command.args(["-q", "busy", "--", "sh", "-c", "echo ready; exec sleep 1000"]);
+    let mut busy = Background::start(command, &rig.path("busy"));
+    busy.wait_for_text("ready");
+    busy.signal(Signal::SIGTERM);
+    busy.end().expect_code(143);
+    // And what is ignored stays so.
+    let text = "trap '' HUP; exec \"$0\" -q busy -- sh -c 'echo ready; sleep 0.5; kill -HUP $$; exit 4'";
+    let mut command = rig.program(Path::new("/bin/sh"));
+    command.args(["-c", text]).arg(rig.binary());
+    let mut busy = Background::start(command, &rig.path("nohup"));
+    busy.wait_for_text("ready");
+    busy.signal(Signal::SIGHUP);
+    busy.end().expect_code(4);
 }

@@ -17,7 +17,7 @@ mod store;
 pub use hub::{Delivery, Hub, Message, Refusal, Subscription};
 pub use keepsake::Hold;
 pub use names::{Pattern, is_name};
-pub use server::{Closed, Said, Server, StopKind, seats};
+pub use server::{Closed, Said, Server, seats};
 pub use store::Value;
 
 /// The longest data of a message or a key, in bytes.

@@ -95,7 +95,8 @@ fn name(text: &str) -> Result<&str, String> {
 }
 
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(WORDS)].to_owned()
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    text[..ends.take_while(|end| *end <= WORDS).last().unwrap_or(0)].to_owned()
 }
 
 /// Writes lines into a buffer.

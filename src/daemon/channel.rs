@@ -1,7 +1,7 @@
 //! Where the channel of programs meets the rest: its socket, who may use it, what operators ask of it, and what programs
 //! say on it as messages of the inbox.
 
-use super::inbox::{Inbox, Message};
+use super::hearing::Hearing;
 use super::inheritance::STORE;
 use super::options::StartError;
 use super::processes::Process;
@@ -10,10 +10,11 @@ use crate::control::request::{Answer, ChannelRequest, MessageItem, Messages, Rep
 use crate::control::wire::{ErrorDto, ErrorKind, KvDto, MessageDto, PublishedDto};
 use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::linux::proc;
-use crate::model::{InstanceLabel, RunId};
+use crate::model::{InstanceLabel, RunId, Saying, StopKind};
+use crate::work::Mark;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -34,8 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Channel {
     hub: Hub,
     path: PathBuf,
-    server: Option<Server>,
+    server: Option<Arc<Server>>,
     turnstile: Turnstile,
+    drain: Arc<Mutex<Option<Weak<Server>>>>,
 }
 
 impl Channel {
@@ -55,33 +57,62 @@ impl Channel {
 
     fn with(runtime_dir: &Path, hub: Hub) -> Self {
         let path = runtime_dir.join(SOCKET);
-        Self { hub, path, server: None, turnstile: Turnstile::default() }
+        Self { hub, path, server: None, turnstile: Turnstile::default(), drain: Arc::default() }
     }
 
     /// Opens the socket to these processes and to those that are admitted later.
     pub(super) fn open<'a>(
         &mut self,
         processes: impl Iterator<Item = &'a Process>,
-        inbox: &Inbox,
+        hearing: &Hearing,
     ) -> Result<(), StartError> {
-        let (turnstile, told, closed) = (self.turnstile.clone(), inbox.clone(), inbox.clone());
-        let said = Box::new(move |run, connection, saying| {
-            let ticket = turnstile.pass();
-            told.send(Message::Said { run, connection, saying, ticket });
-        });
-        let closed = Box::new(move |run, connection| closed.send(Message::Unsaid { run, connection }));
+        let (said, left) = (hearing.clone(), hearing.clone());
+        let said =
+            Box::new(move |run, connection, saying| said.takes(run, Mark::Connection(connection), saying));
+        let closed =
+            Box::new(move |run, connection| left.takes(run, Mark::Connection(connection), Saying::Idle));
         let server = Server::start(&self.path, self.hub.clone(), said, closed).map_err(|error| {
             let place = self.path.display();
             StartError::new(format!("error: cannot serve the socket of programs: {error}\n  --> {place}"))
         })?;
-        for process in processes.filter(|process| process.owner.helper_of.is_none()) {
+        for process in processes {
             // As it runs now: nobody recorded as whom it was launched.
             if let Some(uid) = proc::user(process.pid) {
                 server.admit(process.run, process.owner.label.clone(), uid);
             }
         }
+        let server = Arc::new(server);
+        *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(&server));
         self.server = Some(server);
         Ok(())
+    }
+
+    /// Topics and store.
+    pub(super) fn hub(&self) -> Hub {
+        self.hub.clone()
+    }
+
+    pub(super) fn turnstile(&self) -> Turnstile {
+        self.turnstile.clone()
+    }
+
+    /// Handles all that a run has already asked for, once there is a socket. For another thread.
+    pub(super) fn drain(&self) -> impl Fn(RunId) + Send + use<> {
+        let server = Arc::clone(&self.drain);
+        move |run| {
+            let server =
+                server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
+            if let Some(server) = server {
+                server.drain(run);
+            }
+        }
+    }
+
+    /// A stop is wanted, or not any more.
+    pub(super) fn tell_stop(&self, run: RunId, stop: Option<(StopKind, String)>) {
+        if let Some(server) = &self.server {
+            server.stop_wanted(run, stop);
+        }
     }
 
     /// A run is about to be launched as this user; `None`: as our own.
@@ -132,10 +163,10 @@ impl Channel {
             },
             ChannelRequest::Delete { key, expected } => self.delete(key, expected),
         };
-        reply.send(answer.unwrap_or_else(Answer::Error));
+        reply.send(answer.unwrap_or_else(|error| Answer::Error(*error)));
     }
 
-    fn delete(&self, key: String, expected: Option<u64>) -> Result<Answer, ErrorDto> {
+    fn delete(&self, key: String, expected: Option<u64>) -> Result<Answer, Box<ErrorDto>> {
         loop {
             let version = self.hub.get(&key).ok_or_else(|| unknown(&key))?.version;
             match self.hub.delete(&key, Some(expected.unwrap_or(version))) {
@@ -147,7 +178,7 @@ impl Channel {
         }
     }
 
-    fn listen(&self, topics: &[String]) -> Result<Listener, ErrorDto> {
+    fn listen(&self, topics: &[String]) -> Result<Listener, Box<ErrorDto>> {
         let waker: Arc<Mutex<Option<Waker>>> = Arc::default();
         let awaited = Arc::clone(&waker);
         let subscription = self.hub.subscribe(move || {
@@ -171,27 +202,34 @@ impl Channel {
     }
 }
 
+impl Drop for Channel {
+    /// Its server's thread must not wait for a decision thread that is gone.
+    fn drop(&mut self) {
+        self.turnstile.open_for_good();
+    }
+}
+
 fn with_data(key: String, Value { version, data }: Value) -> KvDto {
     KvDto { key, version, data: Some(data.to_string()) }
 }
 
-fn unknown(key: &str) -> ErrorDto {
+fn unknown(key: &str) -> Box<ErrorDto> {
     let name = key.escape_debug();
-    match is_name(key) {
+    Box::new(match is_name(key) {
         true => ErrorDto::new(ErrorKind::UnknownName, format!("there is no key `{name}`"))
             .with_help("`sppm kv list` shows all"),
         false => ErrorDto::new(ErrorKind::Usage, format!("`{name}` cannot be a key"))
             .with_help("letters, digits and . _ / -, beginning with a letter or digit, at most 128"),
-    }
+    })
 }
 
-fn refused(refusal: &Refusal) -> ErrorDto {
-    match refusal {
+fn refused(refusal: &Refusal) -> Box<ErrorDto> {
+    Box::new(match refusal {
         Refusal::Usage(_) | Refusal::TooLarge(_) => ErrorDto::new(ErrorKind::Usage, refusal.to_string()),
         Refusal::Full(_) => ErrorDto::new(ErrorKind::Full, refusal.to_string()),
         Refusal::Changed(_) => ErrorDto::new(ErrorKind::Changed, refusal.to_string())
             .with_help("somebody else was faster: look again, and decide again"),
-    }
+    })
 }
 
 /// An operator's subscription, as the server takes it.
@@ -222,7 +260,7 @@ impl Messages for Listener {
 /// Keeps the inbox from growing without end: a program that says more than is heard waits, and with it others that talk, but
 /// no supervision.
 #[derive(Debug, Clone, Default)]
-struct Turnstile(Arc<Gate>);
+pub(super) struct Turnstile(Arc<Gate>);
 
 #[derive(Debug, Default)]
 struct Gate {
@@ -247,7 +285,7 @@ impl Gate {
 pub(super) struct Ticket(Arc<Gate>);
 
 impl Turnstile {
-    fn pass(&self) -> Ticket {
+    pub(super) fn pass(&self) -> Ticket {
         let full = |count: &mut Count| count.under_way >= UNDER_WAY && !count.open;
         let (mut count, _late) = self
             .0

@@ -8,6 +8,7 @@ use crate::keeper::link::{Link, Report};
 use crate::linux::clock;
 use crate::logs::LogEvent;
 use crate::model::{Exit, Moment, RunId, Saying, Signal};
+use crate::work::GateNews;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::io;
@@ -40,10 +41,10 @@ pub(super) enum Message {
     Loaded(Box<LoadOutcome>),
     /// A signal reached this process.
     Signal(Signal),
-    /// A run said something of itself on a connection of `SPPM_SOCKET`.
-    Said { run: RunId, connection: u64, saying: Saying, ticket: Ticket },
-    /// A connection is gone on which a run had said that it is busy.
-    Unsaid { run: RunId, connection: u64 },
+    /// A run said something that needs a decision.
+    Said { run: RunId, saying: Saying, ticket: Ticket },
+    /// Whether a run that is to be stopped is busy.
+    Gate(GateNews),
 }
 
 /// What became of reading the configuration.

@@ -1,5 +1,7 @@
 //! What the keeper hands to a new supervisor: its table with descriptors, and what was left in its keeping.
 
+use super::dialogue::Left;
+use super::keeping::take_locks;
 use super::options::StartError;
 use super::processes::Process;
 use super::tag::Owner;
@@ -46,9 +48,9 @@ impl Inheritance {
         self.held.get(PLACES)
     }
 
-    /// The store of the supervisor before.
-    pub(super) fn take_store(&mut self) -> Option<OwnedFd> {
-        self.held.remove(STORE)
+    /// What the supervisor before left for the talk with programs.
+    pub(super) fn take_left(&mut self) -> Left {
+        Left { store: self.held.remove(STORE), locks: take_locks(&mut self.held) }
     }
 
     /// The control socket and its file.

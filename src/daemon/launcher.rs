@@ -4,16 +4,19 @@
 //! The order goes straight to the keeper: what it follows from is on record before the launcher is asked, and no run is
 //! released before its launch has failed or its process has ended, so there is nothing left to decide.
 
-use super::environment;
+use super::environment::{self, Ways};
 use super::inbox::{Inbox, Message};
 use super::processes::Tried;
 use super::tag::Owner;
+use super::{channel, dialogue};
 use crate::keeper::link::{Ends, Identity, LaunchOrder, Order, Output, Sender as KeeperLine};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
-    Command, InstanceLabel, LaunchFailure, LaunchStage, Program, RunId, StderrSink, Template,
+    Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, ReadyBy, RunId, StderrSink,
+    Template,
 };
+use crate::talk::{self, EnvFile, Places};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
@@ -67,17 +70,20 @@ struct Bench {
     cgroups: Option<Cgroups>,
     /// What programs find as `SPPM_SOCKET`.
     socket: PathBuf,
+    /// Where each instance's own folder is.
+    instances: PathBuf,
 }
 
 impl Launcher {
     pub(super) fn start(
         cgroups: Option<Cgroups>,
-        socket: PathBuf,
+        runtime_dir: &Path,
         keeper: KeeperLine,
         inbox: Inbox,
     ) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Preparation>();
-        let bench = Bench { base: environment::inherited(), cgroups, socket };
+        let (socket, instances) = (runtime_dir.join(channel::SOCKET), dialogue::base(runtime_dir));
+        let bench = Bench { base: environment::inherited(), cgroups, socket, instances };
         std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
             for preparation in requests {
                 let run = preparation.run;
@@ -113,8 +119,13 @@ impl Bench {
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
         let (slot, label) = (owner.slot.clone(), owner.label.clone());
         let fill = |template: &Template| template.fill(&slot, &label);
-        let variables =
-            environment::build(&self.base, &spec, &slot, &label, shown_run, &self.socket, user.as_ref());
+        let places = Places::of(&self.instances, &label, wants_socket(&spec));
+        let lock = match &spec.work.path {
+            LockPath::Own => places.lock.clone(),
+            LockPath::At(path) => PathBuf::from(fill(path)),
+        };
+        let ways = Ways { run: shown_run, places: &places, lock: &lock, socket: &self.socket };
+        let variables = environment::build(&self.base, &spec, &slot, &label, &ways, user.as_ref());
         let mut argv: Vec<String> = match (&instead, &spec.command) {
             (Some(argv), _) | (None, Command::Exec(argv)) => argv.iter().map(fill).collect(),
             (None, Command::Shell(text)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), fill(text)],
@@ -127,7 +138,9 @@ impl Bench {
             *first = fill(argv0);
         }
         // A stop command lives in the cgroup of the run that it serves, and ends with it at the latest.
+        let mut ends = Ends::default();
         if instead.is_none() {
+            ends = self.folder(&label, &spec, &lock, user.as_ref())?;
             owner.cgroup = self.cgroup(&owner, run);
         }
         let order = LaunchOrder {
@@ -148,9 +161,28 @@ impl Bench {
                 StderrSink::WithStdout => Output::Merged,
                 StderrSink::Apart(_) => Output::Apart,
             },
-            ends: Ends::default(),
+            ends,
         };
         Ok((order, owner.cgroup))
+    }
+
+    /// The run's own folder, made anew, and its working lock where that is elsewhere.
+    fn folder(
+        &self,
+        label: &InstanceLabel,
+        spec: &Program,
+        lock: &Path,
+        user: Option<&ResolvedUser>,
+    ) -> Result<Ends, LaunchFailure> {
+        let owner = user.map(|user| (user.uid, user.gid));
+        let custom = matches!(spec.work.path, LockPath::At(_));
+        let env = EnvFile { lock: custom.then(|| lock.to_owned()), ..EnvFile::default() };
+        let opened = talk::make(&self.instances, label, owner, wants_socket(spec), &env)
+            .map_err(|error| not_made("the folder", &self.instances.join(label.as_str()), &error))?;
+        if custom {
+            talk::make_lock(lock, owner).map_err(|error| not_made("working_lock.path", lock, &error))?;
+        }
+        Ok(Ends { notify: Some(Arc::new(opened.fifo)), sd: opened.sd.map(Arc::new) })
     }
 
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.
@@ -164,6 +196,19 @@ impl Bench {
 pub(super) fn cgroup_name(label: &InstanceLabel, run: RunId) -> String {
     let short = &run.to_string()[..8];
     format!("{label}-{short}")
+}
+
+/// Whether it is given a socket of sd_notify(3).
+fn wants_socket(spec: &Program) -> bool {
+    spec.ready.by == ReadyBy::Notify || spec.watchdog.is_some()
+}
+
+fn not_made(what: &str, path: &Path, error: &io::Error) -> LaunchFailure {
+    LaunchFailure {
+        stage: LaunchStage::Prepare,
+        errno: error.raw_os_error().unwrap_or(0),
+        message: format!("cannot launch it: cannot make {what} {}: {error}", path.display()),
+    }
 }
 
 /// The paths that execvp(3) would try.

@@ -9,6 +9,7 @@ use crate::logs::{Logger, Output, SinkSettings, SinkTarget};
 use crate::model::{
     Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
 };
+use crate::work::Launch;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,16 +22,29 @@ pub(super) struct Process {
     pub(super) run: RunId,
     pub(super) owner: Owner,
     pub(super) spec: Arc<Program>,
+    /// When it was launched, by both clocks.
+    pub(super) launch: Launch,
     /// 0 before it is forked.
     pub(super) pid: u32,
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) parent: Parent,
+    /// Where it speaks, until somebody listens.
+    pub(super) mouth: Option<Mouth>,
     /// How it ended, while the end is not announced yet: its last output comes first.
     pub(super) ended: Option<Exit>,
     /// All its output is in its log and no more can come; what it wrote last.
     pub(super) silent: Option<Box<[u8]>>,
     /// For the sentence of a failed launch.
     attempt: Option<Box<Tried>>,
+}
+
+/// The ends of the ways by which a run speaks.
+#[derive(Debug)]
+pub(super) struct Mouth {
+    /// Its FIFO.
+    pub(super) fifo: OwnedFd,
+    /// Its socket of sd_notify(3), where it has one.
+    pub(super) sd: Option<OwnedFd>,
 }
 
 /// Whose child it is.
@@ -65,9 +79,11 @@ impl Process {
             run,
             owner,
             spec,
+            launch: Launch::now(),
             pid: 0,
             pidfd: None,
             parent: Parent::Keeper,
+            mouth: None,
             ended: None,
             silent: None,
             attempt: None,
@@ -88,6 +104,7 @@ impl Process {
     /// Takes the descriptors of the forked process; its output flows into its logs from now on.
     pub(super) fn attach(&mut self, fds: ProcessFds, logger: &Logger) {
         self.pidfd = Some(fds.pidfd);
+        self.mouth = fds.notify.map(|fifo| Mouth { fifo, sd: fds.sd });
         let label = &self.owner.label;
         let output = |stream, pipe| Output { stream, pipe, sink: self.sink(stream) };
         let mut outputs = vec![output(LogStream::Stdout, fds.stdout)];

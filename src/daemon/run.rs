@@ -195,12 +195,14 @@ impl Daemon {
             Message::FileHint => self.reload.hint(clock::now()),
             Message::Loaded(outcome) => self.loaded(*outcome),
             Message::Signal(signal) => self.signalled(signal, None),
-            Message::Said { run, connection, saying, ticket } => {
-                tracing::debug!(%run, connection, ?saying, "a program said");
+            Message::Said { run, saying, ticket } => {
+                self.said(run, saying);
                 drop(ticket);
             }
-            Message::Unsaid { run, connection } => {
-                tracing::debug!(%run, connection, "a program that said it was busy has left");
+            Message::Gate(news) => {
+                if let Some((run, work)) = self.world.dialogue.work_of(news) {
+                    self.core.handle(clock::now(), Event::Work { run, work });
+                }
             }
         }
         None
@@ -400,7 +402,7 @@ impl Daemon {
         self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
         self.world.journal.flush();
         self.world.wishes.finish();
-        self.world.channel.close();
+        self.world.dialogue.channel.close();
         if let Some(server) = self.server.take() {
             server.stop(Duration::from_millis(500));
         }

@@ -5,7 +5,7 @@ use super::above::Above;
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::budget;
-use super::channel::{self, Channel};
+use super::dialogue::Dialogue;
 use super::inbox::{self, Inbox, Mailbox, Message, Purpose};
 use super::inheritance::{Inheritance, inherit, take_processes};
 use super::killer::{Killer, Killers};
@@ -98,13 +98,8 @@ fn build(
     let runtime_dir = &places.folders.runtime_dir;
     let mut world = World {
         keeper: sender.clone(),
-        launcher: Launcher::start(
-            cgroups.clone(),
-            runtime_dir.join(channel::SOCKET),
-            sender.clone(),
-            inbox.clone(),
-        )
-        .map_err(thread_failed)?,
+        launcher: Launcher::start(cgroups.clone(), runtime_dir, sender.clone(), inbox.clone())
+            .map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
@@ -113,7 +108,7 @@ fn build(
         records,
         wishes,
         processes: BTreeMap::new(),
-        channel: Channel::new(runtime_dir, inherited.take_store(), &sender),
+        dialogue: Dialogue::start(runtime_dir, &sender, keeper_pid, inherited.take_left(), &inbox)?,
         expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,
@@ -125,7 +120,7 @@ fn build(
     world.journal.add(first_entry(took_over.as_deref(), keeper_pid));
     let table =
         take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
-    world.channel.open(world.processes.values(), &inbox)?;
+    world.resume_dialogue(&core)?;
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));

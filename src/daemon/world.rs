@@ -1,10 +1,11 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
 use super::budget::{Expected, Purpose};
-use super::channel::Channel;
+use super::dialogue::Dialogue;
 use super::killer::Killers;
 use super::launcher::{Launcher, Launching, Preparation};
 use super::notices;
+use super::options::StartError;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
@@ -17,7 +18,7 @@ use crate::linux::tree::Root;
 use crate::linux::{cgroup, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
-use crate::supervisor::{Action, Event, Launch, Work};
+use crate::supervisor::{Action, Event, Launch, Supervisor};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Everything outside of the core.
@@ -33,7 +34,7 @@ pub(super) struct World {
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
-    pub(super) channel: Channel,
+    pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
     /// Events that follow from actions at once.
@@ -68,9 +69,19 @@ impl World {
                 }
             }
             Action::CheckTree { run } => self.check_tree(run),
-            // No program can say that it is busy yet, so whoever is asked is idle.
-            Action::LookAtWork { run } => self.pending.push_back(Event::Work { run, work: Work::Idle }),
-            Action::ForgetWork { .. } | Action::CheckBeat { .. } => {}
+            Action::TellStop { run, stop } => self.dialogue.tell_stop(run, stop),
+            Action::LookAtWork { run } => {
+                if let Some(process) = self.processes.get(&run) {
+                    self.dialogue.look_at_work(process);
+                }
+            }
+            Action::ForgetWork { run, signalled } => self.dialogue.forget_work(run, signalled),
+            Action::CheckBeat { run } => {
+                if let Some(process) = self.processes.get(&run) {
+                    let at = self.dialogue.last_beat(process);
+                    self.pending.push_back(Event::Beat { run, at });
+                }
+            }
             Action::Respec { run, spec, .. } => {
                 if let Some(process) = self.processes.get_mut(&run) {
                     process.respec(&spec, &self.logger);
@@ -84,6 +95,19 @@ impl World {
             }
             Action::Finish { code } => self.finished = Some(code),
         }
+    }
+
+    /// Goes on listening to what was taken over.
+    pub(super) fn resume_dialogue(&mut self, core: &Supervisor) -> Result<(), StartError> {
+        for process in self.processes.values_mut().filter(|process| process.owner.helper_of.is_none()) {
+            let run = core.instance(&process.owner.slot).and_then(|instance| instance.run());
+            if let Some(at) = run.filter(|run| run.id == process.run).and_then(|run| run.started_at) {
+                process.launch = crate::work::Launch::at(at);
+            }
+            self.dialogue.begin(process, true);
+            self.dialogue.hear(process);
+        }
+        self.dialogue.open(self.processes.values())
     }
 
     /// Everything that was wanted together is done: it is written down, and the journal is told.
@@ -112,7 +136,9 @@ impl World {
     fn launch(&mut self, launch: Launch) {
         let Launch { run, slot, label, spec, generation } = launch;
         let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
-        self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        let process = Process::new(run, owner.clone(), spec.clone());
+        self.dialogue.begin(&process, false);
+        self.processes.insert(run, process);
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
             return self.launch_failed(run, failure);
         }
@@ -163,7 +189,7 @@ impl World {
             Launching::Ordered { tried, cgroup, uid } => {
                 process.ordered(tried, cgroup);
                 if process.owner.helper_of.is_none() {
-                    self.channel.admit(run, &process.owner.label, uid);
+                    self.dialogue.channel.admit(run, &process.owner.label, uid);
                 }
             }
             Launching::Failed(failure) => self.launch_failed(run, failure),
@@ -193,6 +219,7 @@ impl World {
         }
         if let Some(fds) = fds {
             process.attach(fds, &self.logger);
+            self.dialogue.hear(process);
             self.expected.files_only(run, &process.spec);
         }
         match stage {
@@ -201,7 +228,7 @@ impl World {
                 let ours = process.executed();
                 // The one before ordered it, and only now it has its user.
                 if let (false, None, Some(uid)) = (ours, process.owner.helper_of, proc::user(pid)) {
-                    self.channel.admit(run, &process.owner.label, Some(uid));
+                    self.dialogue.channel.admit(run, &process.owner.label, Some(uid));
                 }
                 self.expected.remove(run);
                 if process.owner.helper_of.is_none() {
@@ -242,6 +269,7 @@ impl World {
                 self.served(service, Some(exit));
             }
             None => {
+                self.dialogue.main_ended(run);
                 let words = telling_line(last);
                 self.pending.push_back(Event::Exited { run, exit, words });
             }
@@ -286,8 +314,10 @@ impl World {
         self.trees.forget(run);
         self.logger.detach(run);
         self.expected.remove(run);
-        self.channel.dismiss(run);
         let Some(process) = self.processes.remove(&run) else { return };
+        if process.owner.helper_of.is_none() {
+            self.dialogue.end(run);
+        }
         if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.
             let _ = self.keeper.send(&Order::Release { run });

@@ -34,18 +34,16 @@ pub fn spawn(setup: &Setup<'_>, row: Option<&mut Row>) -> Result<Spawned, Failur
     let (report, told) = rustix::pipe::pipe_with(flags).map_err(|error| prepare(&error.into()))?;
     // Keeps numbers free, for the pidfd here and for what the child opens: neither must fail once the child exists.
     let mut places = Vec::with_capacity(PLACES);
+    for _ in 0..PLACES {
+        places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
+    }
+    let numbers = places.iter().map(AsRawFd::as_raw_fd).collect();
     let prepared = match row {
         Some(row) => {
             row.fill(&told, setup.output).map_err(|error| prepare(&error))?;
-            Prepared::in_row(setup, row)
+            Prepared::in_row(setup, row, numbers)
         }
-        None => {
-            for _ in 0..PLACES {
-                let place = rustix::io::fcntl_dupfd_cloexec(&told, 3);
-                places.push(place.map_err(|error| prepare(&error.into()))?);
-            }
-            Prepared::new(*setup, told.as_raw_fd(), places.iter().map(AsRawFd::as_raw_fd).collect())
-        }
+        None => Prepared::new(*setup, told.as_raw_fd(), numbers),
     };
     let forked = fork(setup.cgroup, prepared.row.is_some())
         .map_err(|error| Failure::before_fork(LaunchStage::Fork, &error))?;
@@ -94,10 +92,10 @@ struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// With the descriptors of a row in place of their originals.
-    fn in_row(setup: &Setup<'a>, row: &'a Row) -> Self {
+    fn in_row(setup: &Setup<'a>, row: &'a Row, places: Vec<RawFd>) -> Self {
         let merged = setup.output.is_some_and(|(stdout, stderr)| stdout.as_raw_fd() == stderr.as_raw_fd());
         let output = setup.output.map(|_| row.output(merged));
-        let prepared = Self::new(Setup { output, ..*setup }, row.first(), Vec::new());
+        let prepared = Self::new(Setup { output, ..*setup }, row.first(), places);
         Self { row: Some((row.first(), row.end())), ..prepared }
     }
 
@@ -169,7 +167,7 @@ impl<'a> Prepared<'a> {
 
     /// All steps but the exec. `told` is the pipe's number, which changes on the way.
     fn set_up(&self, joined: bool, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
-        // SAFETY: numbers only: the child's own copies of descriptors that only kept their numbers free. setsid cannot fail: a
+        // SAFETY: numbers only: the child's own copies (or none any more) of descriptors that only kept their numbers free. setsid cannot fail: a
         // new child leads no process group.
         unsafe {
             for place in &self.places {

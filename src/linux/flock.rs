@@ -244,7 +244,7 @@ mod tests {
         io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         let file: Arc<OwnedFd> = Arc::new(open(&path).into());
         let (tell, told) = mpsc::channel();
-        let taker = Taker::start(Arc::clone(&file), Box::new(move || drop(tell.send(())))).unwrap();
+        let taker = Taker::start(Arc::clone(&file), Box::new(move || tell.send(()).unwrap())).unwrap();
         assert!(told.recv_timeout(Duration::from_millis(100)).is_err());
         assert!(taker.outcome().unwrap().is_none());
         // The command that flock(1) started has the descriptor too.

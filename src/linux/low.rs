@@ -107,3 +107,23 @@ impl Row {
 fn put(fd: impl AsFd, place: &mut OwnedFd) -> io::Result<()> {
     Ok(rustix::io::dup3(fd, place, DupFlags::CLOEXEC)?)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_keeps_its_numbers_and_lets_go_of_what_it_held() {
+        let mut rows = Rows::reserve();
+        let mut row = rows.take().unwrap();
+        let (first, free) = (row.first(), rows.free.len());
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        row.fill(&write, Some((write.as_fd(), write.as_fd()))).unwrap();
+        drop(write);
+        rows.give_back(row);
+        // Nobody holds the other end any more.
+        assert_eq!(rustix::io::read(&read, &mut [0; 1]).unwrap(), 0);
+        assert_eq!((rows.take().unwrap().first(), rows.free.len()), (first, free));
+    }
+}

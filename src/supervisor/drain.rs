@@ -5,7 +5,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::{StopReason, Wish};
 use super::{Action, Drain, Fact, HookFailure, Instance, Patience, Phase, Replace, Run, StopStage, Work};
-use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy};
+use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy, RunId, StopKind};
 use std::time::Duration;
 
 impl Instance {
@@ -17,7 +17,18 @@ impl Instance {
         run.busy_since = None;
         run.busy_what = None;
         run.patience = Patience::Whole;
+        self.tell_stop(turn, run.id);
         self.next_hook(turn, run, None);
+    }
+
+    pub(super) fn tell_stop(&self, turn: &mut Turn<'_>, run: RunId) {
+        let kind = match &turn.wish {
+            Wish::Stop(StopReason::Shutdown { .. }) => StopKind::Shutdown,
+            Wish::Stop(_) => StopKind::Stop,
+            Wish::Run => StopKind::Restart,
+        };
+        let why = self.stop_text(turn);
+        turn.out.push_back(Action::TellStop { run, stop: Some((kind, why)) });
     }
 
     /// Neither a task nor a grace period is waited for.
@@ -132,6 +143,7 @@ impl Instance {
 
     /// Back to what it was: nothing was signalled.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>, run: Run, why: &str) {
+        turn.out.push_back(Action::TellStop { run: run.id, stop: None });
         let phase = if run.ready_at.is_some() { Phase::Running(run) } else { Phase::Starting(run) };
         self.enter(turn, phase, Some(why.to_owned()));
     }

@@ -215,6 +215,9 @@ impl Instance {
     /// Orders whose answer may have been lost are given again.
     fn resume(&mut self, turn: &mut Turn<'_>) {
         self.take_spec(turn);
+        if let Phase::Draining(run, _) | Phase::Stopping(run, StopStage::Asked { .. }) = &self.phase {
+            self.tell_stop(turn, run.id);
+        }
         match &self.phase {
             Phase::Draining(run, Drain::Task { .. }) | Phase::Stopping(run, StopStage::Finishing { .. }) => {
                 turn.out.push_back(Action::LookAtWork { run: run.id });

@@ -47,6 +47,7 @@ struct Entry {
     marks: BTreeMap<Mark, Busy>,
     ever: bool,
     last_beat: Option<Moment>,
+    main_ended: bool,
     memory: Memory,
     /// Rung once at the next change.
     armed: Option<Arc<Bell>>,
@@ -63,6 +64,15 @@ impl Board {
         self.entries().entry(run).or_default().ever = true;
     }
 
+    /// Main has ended, and with it what was said by lines and notices, also what is still on its way: nobody is left who could
+    /// take it back.
+    pub fn main_ended(&self, run: RunId) {
+        self.change(run, |entry| {
+            entry.main_ended = true;
+            entry.marks.retain(|mark, _| matches!(mark, Mark::Connection(_)));
+        });
+    }
+
     /// A run has ended.
     pub fn end(&self, run: RunId) {
         self.entries().remove(&run);
@@ -71,6 +81,9 @@ impl Board {
     /// It said that it is busy. Said again by the same way, its beginning stays.
     pub fn busy(&self, run: RunId, mark: Mark, what: Option<String>, now: Moment) {
         self.change(run, |entry| {
+            if entry.main_ended && !matches!(mark, Mark::Connection(_)) {
+                return;
+            }
             let busy = entry.marks.entry(mark).or_insert(Busy { since: now, what: None });
             busy.what = what;
             entry.ever = true;

@@ -27,6 +27,12 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// A launch at this moment of the past.
+    pub fn at(at: Moment) -> Self {
+        let now = Now::read();
+        Self { at, wall: now.wall.saturating_sub(now.moment.since(at)) }
+    }
+
     /// A launch that is about to happen.
     pub fn now() -> Self {
         Self { at: crate::linux::clock::now(), wall: since_epoch(SystemTime::now()) }
@@ -66,6 +72,8 @@ pub(super) struct Memory {
     last: Option<Whole>,
     /// The change that the file is in the middle of, and since when.
     torn: Option<(Stamp, Moment)>,
+    /// Since when there was rubbish in it, and nothing whole.
+    rubbish: Option<Moment>,
     /// Whether it was ever a source: written since the launch, or meddled with.
     pub(super) seen: bool,
     /// Since when it is known to be busy by its file.
@@ -82,7 +90,13 @@ pub(super) enum Told {
     /// Busy, by this process (by our number of it).
     Busy(Busy, u32),
     /// Not to be told before the next change, or that moment. As far as is known, the last whole reading holds.
-    Undecided { until: Moment, busy: Option<Busy> },
+    Undecided {
+        until: Moment,
+        /// There is a last whole reading.
+        known: bool,
+        /// It says so.
+        busy: Option<Busy>,
+    },
 }
 
 /// With what is to be said to people, if anything.
@@ -125,15 +139,18 @@ impl Memory {
                 Verdict { told: Told::Idle(None), trouble: Some(text) }
             }
             Content::Failed(why) => {
-                let told =
-                    Told::Undecided { until: facts.now.moment + AGAIN, busy: self.last_busy(&mut facts) };
+                let told = Told::Undecided {
+                    until: facts.now.moment + AGAIN,
+                    known: self.last.is_some(),
+                    busy: self.last_busy(&mut facts),
+                };
                 return Verdict {
                     told,
                     trouble: Some(format!("its working lock cannot be looked at now: {why}")),
                 };
             }
         };
-        self.torn = None;
+        (self.torn, self.rubbish) = (None, None);
         verdict
     }
 
@@ -162,18 +179,23 @@ impl Memory {
         }
     }
 
-    /// A change that makes no sense either does not begin the time anew: else rubbish would hold a stop up for ever.
+    /// Each change that may become a reading begins the time anew: of a writer that never rests most looks see the middle of
+    /// one. From the first rubbish on it does not, else rubbish would hold a stop up for ever.
     fn torn(&mut self, plausible: bool, stamp: &Stamp, facts: &mut Facts<'_>) -> Verdict {
         if facts.is_old(stamp.modified) {
             return Told::Idle(None).into();
         }
         self.seen = true;
         let now = facts.now.moment;
+        if !plausible {
+            self.rubbish.get_or_insert(now);
+        }
         let first = match self.torn {
-            Some((before, first)) if before == *stamp || !plausible => first,
+            Some((before, first)) if before == *stamp => first,
             Some(_) | None => now,
         };
         self.torn = Some((*stamp, first));
+        let first = self.rubbish.map_or(first, |rubbish| rubbish.min(first));
         let alive = self.last.is_none_or(|last| (facts.find)(last.pid).is_some());
         let mut until = first + if alive { TORN } else { TORN_BY_THE_DEAD };
         if self.last.is_none() {
@@ -181,11 +203,11 @@ impl Memory {
             until = until.min(facts.now.moment_of(stamp.modified, facts.launch) + TORN);
         }
         if now < until {
-            return Told::Undecided { until, busy: self.last_busy(facts) }.into();
+            return Told::Undecided { until, known: self.last.is_some(), busy: self.last_busy(facts) }.into();
         }
         self.busy_since = None;
         let text = "its working lock is not three lines (process id, Unix time, 0 or 1): taken for idle";
-        Verdict { told: Told::Idle(None), trouble: (!plausible).then(|| text.to_owned()) }
+        Verdict { told: Told::Idle(None), trouble: self.rubbish.map(|_| text.to_owned()) }
     }
 
     fn last_busy(&self, facts: &mut Facts<'_>) -> Option<Busy> {
@@ -205,5 +227,53 @@ impl Memory {
 impl Facts<'_> {
     fn is_old(&self, time: Duration) -> bool {
         self.custom && self.launch.is_after(time, self.now)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn now(seconds: u64, wall: Duration) -> Now {
+        Now { moment: Moment::from_nanos(seconds * 1_000_000_000), wall }
+    }
+
+    #[test]
+    fn what_is_older_than_the_launch_is_told_whatever_was_done_to_the_clock() {
+        let wall = HOUR * 100;
+        let launch = Launch { at: now(1_000, wall).moment, wall };
+        let later = Duration::from_secs(60);
+        let before = wall - Duration::from_secs(5);
+        let after = wall + Duration::from_secs(5);
+        assert!(launch.is_after(before, now(1_060, wall + later)));
+        assert!(!launch.is_after(after, now(1_060, wall + later)));
+        // Set back by an hour: what was written since then is from after the launch.
+        assert!(!launch.is_after(after - HOUR, now(1_060, wall + later - HOUR)));
+        // Set forward by an hour: what was written before that, too.
+        assert!(!launch.is_after(after, now(1_060, wall + later + HOUR)));
+        assert!(launch.is_after(before, now(1_060, wall + later + HOUR)));
+    }
+
+    #[test]
+    fn a_time_of_writing_becomes_a_moment_of_the_run() {
+        let wall = HOUR * 100;
+        let launch = Launch { at: now(1_000, wall).moment, wall };
+        let at = now(1_060, wall + Duration::from_secs(60));
+        assert_eq!(at.moment_of(wall + Duration::from_secs(50), launch), now(1_050, wall).moment);
+        assert_eq!(at.moment_of(HOUR, launch), launch.at);
+        assert_eq!(at.moment_of(HOUR * 1_000, launch), at.moment);
+    }
+
+    #[test]
+    fn a_flock_is_dated_from_its_first_sight() {
+        let mut memory = Memory::default();
+        let since = |busy: Option<Busy>| busy.map(|busy| busy.since.as_nanos());
+        assert_eq!(since(memory.flock(true, Moment::from_nanos(1))), Some(1));
+        assert_eq!(since(memory.flock(true, Moment::from_nanos(2))), Some(1));
+        assert_eq!(since(memory.flock(false, Moment::from_nanos(3))), None);
+        assert_eq!(since(memory.flock(true, Moment::from_nanos(4))), Some(4));
     }
 }

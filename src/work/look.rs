@@ -48,7 +48,7 @@ pub fn look(glance: &Glance<'_>, board: &Board, locks: &Locks) -> Reading {
     let mut memory = board.memory(run);
     let (mut verdict, mut content) = by_file(glance, &mut memory);
     for _ in 1..TRIES {
-        if !matches!(verdict.told, Told::Undecided { busy: None, .. }) {
+        if !matches!(verdict.told, Told::Undecided { known: false, .. }) {
             break;
         }
         std::thread::yield_now();
@@ -58,15 +58,16 @@ pub fn look(glance: &Glance<'_>, board: &Board, locks: &Locks) -> Reading {
     let held = memory.flock(flock == Some(true), Now::read().moment);
     board.remember(run, memory);
     let state = match &verdict.told {
-        Told::Busy(busy, _) | Told::Undecided { busy: Some(busy), .. } => Some(busy.clone()),
-        Told::Idle(_) | Told::Undecided { busy: None, .. } => None,
+        Told::Busy(busy, _) => Some(busy.clone()),
+        Told::Undecided { busy, .. } => busy.clone(),
+        Told::Idle(_) => None,
     };
     if let Some(busy) = all(board.look(run).busy, [state, held]) {
         return Reading::Busy(busy);
     }
     match (verdict, flock) {
         (Verdict { trouble: Some(text), .. }, _) => Reading::Unknown(text),
-        (Verdict { told: Told::Undecided { .. }, .. }, _) => {
+        (Verdict { told: Told::Undecided { known: false, .. }, .. }, _) => {
             Reading::Unknown("its working lock is being written".to_owned())
         }
         (_, None) => Reading::Unknown("locks on its working lock cannot be seen from here".to_owned()),

@@ -28,8 +28,8 @@ const LONGEST_REST: Duration = Duration::from_millis(16);
 /// Without a freeze in vain for so long it is short again.
 const FORGIVEN: Duration = Duration::from_millis(500);
 
-/// Looks take at most a fifth of the time, also where each is slow.
-const SHARE: u32 = 4;
+/// Looks take at most a third of the time, also where each is slow.
+const SHARE: u32 = 2;
 
 /// The longest pause that follows from a slow look.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -256,7 +256,7 @@ impl Watched {
                 Others::Busy(both, Some(writer))
             }
             (_, Some(busy)) => Others::Busy(busy, None),
-            (Told::Undecided { until, busy }, None) => Others::Wait(until, busy),
+            (Told::Undecided { until, busy, .. }, None) => Others::Wait(until, busy),
             (Told::Idle(since), None) => {
                 let until = since.map(|since| since + self.subject.idle_for);
                 match until.filter(|until| Now::read().moment < *until) {

@@ -5,10 +5,11 @@
 
 use super::super::Hub;
 use super::connection::{Connection, Guest, accept};
-use super::orders::{Contents, Order, Post, StopKind};
+use super::orders::{Contents, Order, Post};
 use super::seats::{Party, gives};
 use super::{Closed, Said};
 use crate::linux::{clock, peer};
+use crate::model::StopKind;
 use crate::model::{InstanceLabel, Moment, RunId};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};

@@ -10,7 +10,7 @@ mod orders;
 mod seats;
 mod talk;
 
-pub use orders::StopKind;
+pub(super) use crate::model::StopKind;
 pub use seats::seats;
 
 use super::Hub;

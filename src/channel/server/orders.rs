@@ -1,34 +1,12 @@
 //! What other threads want of the server's thread, and how it is woken.
 
-use crate::model::{InstanceLabel, RunId};
+use crate::model::{InstanceLabel, RunId, StopKind};
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// What kind of stop is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopKind {
-    /// It is to stay stopped.
-    Stop,
-    /// Another run follows.
-    Restart,
-    /// The supervisor ends.
-    Shutdown,
-}
-
-impl fmt::Display for StopKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Shutdown => "shutdown",
-        })
-    }
-}
 
 #[derive(Debug)]
 pub(super) enum Order {

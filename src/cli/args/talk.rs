@@ -77,8 +77,9 @@ pub(in crate::cli) enum KvVerb {
 /// Run CMD, and have the program around it busy meanwhile.
 ///
 /// For use inside of a program that sppm runs, mostly a script: sppm does not stop or restart it before CMD has ended,
-/// however often sppm itself is replaced. Elsewhere it runs CMD all the same, after a warning. TERM, HUP, QUIT, USR1
-/// and USR2 that a process sends are passed on to CMD, and so is INT; Ctrl-C on a terminal reaches CMD by itself.
+/// however often sppm itself is replaced. Elsewhere it runs CMD all the same, after a warning. TERM, INT, HUP,
+/// QUIT, USR1 and USR2 are passed on to CMD; but not INT and QUIT in the foreground of a terminal, whose keys reach CMD by
+/// themselves.
 /// Exit code: that of CMD, 128+N where signal N ended it, 127 where there is no such command, 126 where it cannot run.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Busy {

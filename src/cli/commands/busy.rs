@@ -8,10 +8,9 @@ use crate::cli::args::Busy;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::control::wire::ErrorKind;
-use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use signal_hook::iterator::Signals;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -35,8 +34,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 const WORDS: usize = 1000;
 
 pub(super) fn busy(session: &Session<'_>, args: &Busy) -> Outcome {
-    // Before any thread: all of them inherit it, and the child does not (std makes its mask empty).
-    let signals = catch().map_err(|error| failed(&format!("cannot catch signals: {error}")))?;
+    // First: what comes from now on reaches the command, however soon.
+    let mut signals = catch().map_err(|error| failed(&format!("cannot catch signals: {error}")))?;
     if let Err(why) = mark(session, args.what.as_deref())
         && !session.terminal.quiet
     {
@@ -56,7 +55,7 @@ pub(super) fn busy(session: &Session<'_>, args: &Busy) -> Outcome {
         }
     };
     let status =
-        attend(&mut child, &signals).map_err(|error| failed(&format!("cannot wait for it: {error}")))?;
+        attend(&mut child, &mut signals).map_err(|error| failed(&format!("cannot wait for it: {error}")))?;
     Ok(code(status))
 }
 
@@ -64,34 +63,38 @@ fn failed(message: &str) -> Failure {
     Failure::new(ErrorKind::Failed, message)
 }
 
-/// Collects what is to be passed on, and the news of the child's end.
-fn catch() -> nix::Result<SignalFd> {
-    let mut set: SigSet = PASSED.into_iter().collect();
-    set.add(Signal::SIGCHLD);
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
+/// Collects what is to be passed on, and the news of the child's end. By handlers, which end with an exec: a mask would be the
+/// child's too. What is ignored, as by nohup(1), stays so, for the child too.
+fn catch() -> io::Result<Signals> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let heeded = PASSED.into_iter().filter(|signal| ignored >> (*signal as i32 - 1) & 1 == 0);
+    Signals::new(heeded.chain([Signal::SIGCHLD]).map(|signal| signal as i32))
 }
 
 /// Waits for the child's end and passes signals on. Only here it is reaped, so its number is its own all the while.
-fn attend(child: &mut Child, signals: &SignalFd) -> io::Result<ExitStatus> {
+fn attend(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        let caught = match signals.read_signal() {
-            Ok(Some(caught)) => caught,
-            Ok(None) | Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let signal = i32::try_from(caught.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
-        // What the kernel sends, as for a key of the terminal, it sends to the child as well.
-        let by_a_process = caught.ssi_code <= 0;
-        if let (Some(signal), true) = (signal.filter(|signal| PASSED.contains(signal)), by_a_process) {
-            let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-            // It may not be ours to signal (setuid): then it is asked by somebody else.
-            let _ = kill(Pid::from_raw(pid), signal);
+        for signal in signals.wait().filter_map(|number| Signal::try_from(number).ok()) {
+            let by_a_key = matches!(signal, Signal::SIGINT | Signal::SIGQUIT) && in_the_foreground();
+            if PASSED.contains(&signal) && !by_a_key {
+                // It may not be ours to signal (setuid): then it is asked by somebody else.
+                let _ = kill(pid, signal);
+            }
         }
     }
+}
+
+/// Whether the keys of a terminal reach us, and so the child, which is of the same process group.
+fn in_the_foreground() -> bool {
+    let terminal = std::fs::File::open("/dev/tty");
+    let foreground = terminal.ok().and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
+    foreground == Some(rustix::process::getpgrp())
 }
 
 /// As shells have it: 128 + N for signal N.

@@ -43,9 +43,9 @@ fn line(data: Value) -> String {
 }
 
 /// The parameters of this name; any other is an error, not silence.
-fn only(pairs: Vec<(String, String)>, known: &str) -> Result<Vec<String>, Response> {
+fn only(pairs: Vec<(String, String)>, known: &str) -> Result<Vec<String>, String> {
     match pairs.iter().find(|(key, _)| key != known) {
-        Some((other, _)) => Err(usage(format!("`{}` is not a parameter here", other.escape_debug()))),
+        Some((other, _)) => Err(format!("`{}` is not a parameter here", other.escape_debug())),
         None => Ok(pairs.into_iter().map(|(_, value)| value).collect()),
     }
 }
@@ -63,7 +63,7 @@ pub(super) async fn messages(
     let topics = match only(pairs, "topic") {
         Ok(topics) if topics.len() > PATTERNS => return usage(format!("more than {PATTERNS} topics")),
         Ok(topics) => topics,
-        Err(refused) => return refused,
+        Err(message) => return usage(message),
     };
     if let Err(NoSeat) = seat.follow() {
         return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
@@ -83,7 +83,7 @@ pub(super) async fn keys(State(shared): State<Shared>, peer: Peer, Query(pairs):
             shared.ask(peer, asks(ChannelRequest::Keys { prefix })).await
         }
         Ok(_) => usage("`prefix` is given once"),
-        Err(refused) => refused,
+        Err(message) => usage(message),
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn delete(
             Err(_) => return usage("`if_version` is a number"),
         },
         Ok((Some(_), false)) => return usage("`if_version` is given once"),
-        Err(refused) => return refused,
+        Err(message) => return usage(message),
     };
     shared.ask(peer, asks(ChannelRequest::Delete { key, expected })).await
 }

@@ -222,6 +222,7 @@ impl Stage {
         while let Some(action) = self.core.next_action() {
             let aside = match &action {
                 Action::LookAtWork { run } | Action::ForgetWork { run, .. } => !self.works(*run),
+                Action::TellStop { .. } => true,
                 _ => false,
             };
             if let Some(left) = self.left.as_mut().filter(|_| !aside) {
@@ -297,6 +298,7 @@ impl Stage {
             Action::ForgetWork { run, .. } => format!("forget {}", self.name(run)),
             Action::RunHook { run, hook, .. } => format!("{} for {}", hook.key(), self.name(run)),
             Action::EndHook { run, hook } => format!("end {} for {}", hook.key(), self.name(run)),
+            Action::TellStop { .. } => return None,
             Action::CheckBeat { run } => format!("feel {}", self.name(run)),
             Action::Respec { run, .. } => format!("respec {}", self.name(run)),
             Action::Release { run } => {

@@ -98,9 +98,10 @@ impl Sim {
                 demand(resumed, Law::Concerned, || format!("a hook of {run} without a cause"))
             }
             Action::CheckBeat { run } => self.process(*run).map(|_| ()),
-            Action::ForgetWork { run, .. } | Action::EndHook { run, .. } | Action::Respec { run, .. } => {
-                self.process(*run).map(|_| ())
-            }
+            Action::TellStop { run, .. }
+            | Action::ForgetWork { run, .. }
+            | Action::EndHook { run, .. }
+            | Action::Respec { run, .. } => self.process(*run).map(|_| ()),
             Action::Release { run } => self.check_release(*run),
             Action::Finish { .. } => {
                 let nothing = self.world.table.is_empty();
@@ -132,6 +133,7 @@ impl Sim {
             | Action::LookAtWork { run }
             | Action::RunHook { run, .. }
             | Action::EndHook { run, .. }
+            | Action::TellStop { run, .. }
             | Action::ForgetWork { run, .. }
             | Action::Respec { run, .. } => of(run),
             Action::RecordShutdown(_)
