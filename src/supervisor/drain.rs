@@ -132,8 +132,20 @@ impl Instance {
 
     /// Back to what it was: nothing was signalled.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>, run: Run, why: &str) {
-        let phase = if run.ready_at.is_some() { Phase::Running(run) } else { Phase::Starting(run) };
+        let phase = undrained(turn.now, run);
         self.enter(turn, phase, Some(why.to_owned()));
+    }
+
+    /// It drained since it was not wanted, and now it is to be replaced: another thing, with another hook before it.
+    pub(super) fn drains_anew(&mut self, turn: &mut Turn<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
+        self.phase = match phase {
+            Phase::Draining(run, drain) if run.late.is_none() && run.spec.hooks.before_restart.is_some() => {
+                self.leave_drain(turn, &run, drain, false);
+                undrained(turn.now, run)
+            }
+            other => other,
+        };
     }
 
     /// Nobody waits any more for what a drain waited for.
@@ -237,6 +249,8 @@ enum Past {
 fn past_max_busy(turn: &Turn<'_>, run: &Run) -> Past {
     let ends = matches!(turn.wish, Wish::Stop(StopReason::Shutdown { .. }));
     match run.spec.work.then {
+        // Nobody has said that it is busy, as after a take-over that lasted: the gentle way is due.
+        PastMaxBusy::Kill if run.busy_since.is_none() => Past::Signal,
         PastMaxBusy::Kill => Past::Kill,
         PastMaxBusy::Signal => Past::Signal,
         PastMaxBusy::Keep if ends => Past::Wait,
@@ -246,6 +260,14 @@ fn past_max_busy(turn: &Turn<'_>, run: &Run) -> Past {
 
 pub(super) fn patience_ends(turn: &Turn<'_>, run: &Run) -> Option<Moment> {
     run.spec.work.max_busy.map(|patience| turn.now + patience)
+}
+
+/// That it is ready may have been said while it drained.
+fn undrained(now: Moment, mut run: Run) -> Phase {
+    if run.ready_at.is_none() && run.ready_said {
+        run.is_ready(now);
+    }
+    if run.ready_at.is_some() { Phase::Running(run) } else { Phase::Starting(run) }
 }
 
 fn note_hook(turn: &mut Turn<'_>, run: &Run, hook: HookKind, exit: Option<Exit>) {

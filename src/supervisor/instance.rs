@@ -289,7 +289,7 @@ impl Instance {
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
     /// it. What is to stop is neither replaced nor on trial, and has a new beginning if the stop is taken back.
-    pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
+    pub(super) fn notice_edit(&mut self, turn: &mut Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
             self.calm_down();
@@ -303,7 +303,14 @@ impl Instance {
             Some(Replace::Operator { .. } | Replace::Stuck(_)) => {}
             // Signalled for an edit that was taken back: it ends all the same.
             Some(Replace::Edit(_)) if run.asked => {}
-            Some(Replace::Edit(_)) | None => self.replace = outdated(run, turn),
+            Some(Replace::Edit(_)) | None => {
+                let next = outdated(run, turn);
+                let begins = self.replace.is_none() && next.is_some();
+                self.replace = next;
+                if begins {
+                    self.drains_anew(turn);
+                }
+            }
         }
     }
 

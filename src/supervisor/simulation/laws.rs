@@ -1,10 +1,11 @@
 //! The laws, as checks of single actions against the world. What needs memory is in `memory`.
 
+use super::crash::asks_for_work;
 use super::driver::{Cause, Sim};
 use super::world::{Process, Stage};
 use crate::model::{HookKind, Moment, OnStop, Orphans, PastMaxBusy, RunId, Slot};
 use crate::supervisor::diff::compare;
-use crate::supervisor::{Action, Instance, Launch, Phase, StopStage};
+use crate::supervisor::{Action, Instance, Launch};
 
 /// The laws of ARCHITECTURE.md by what they are about. The tenth (same seed, same trace) is kept by a test in `mutants`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +229,7 @@ impl Sim {
         if process.asks > 0 {
             return Ok(());
         }
-        let overran = self.is_patient(process) && process.spec.work.then == PastMaxBusy::Signal;
+        let overran = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
         let at_once = process.spec.work.on_stop == OnStop::Signal;
         let busy = process.busy || !process.looked;
         demand(!busy || at_once || overran, Law::Busy, || {
@@ -261,14 +262,7 @@ impl Sim {
     /// It was waited for as long as max_busy says. As the disk has it: the end of the wait may not be known yet.
     fn is_patient(&self, process: &Process) -> bool {
         let patience = process.spec.work.max_busy;
-        let waits = |instance: &Instance| {
-            instance.drains()
-                || matches!(
-                    instance.phase,
-                    Phase::Stopping(_, StopStage::Finishing { .. } | StopStage::Leftovers { .. })
-                )
-        };
-        let waits = self.ledger.instances.get(&process.slot).is_some_and(waits);
+        let waits = self.ledger.instances.get(&process.slot).is_some_and(asks_for_work);
         let since = process.drains_since;
         waits && patience.is_some_and(|patience| since.is_some_and(|at| self.now.since(at) >= patience))
     }
@@ -308,6 +302,10 @@ impl Sim {
         }
         let law = if process.busy { Law::Busy } else { Law::Grace };
         demand(patient, law, || format!("{run} was killed and never asked to stop"))?;
+        // What was asked before had its cause then; what main left has none but that.
+        if process.asks > 0 || !process.main_lives() {
+            return Ok(());
+        }
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was killed without a cause"))?;
         self.remember_blow(run)
     }

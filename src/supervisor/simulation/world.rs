@@ -308,7 +308,8 @@ impl World {
         let Some(process) = self.table.get_mut(&run).filter(|process| process.stage == Stage::Runs) else {
             return;
         };
-        process.held = false;
+        // What it was kept from since a KILL waits for its idleness, a late word of a stop command does not allow.
+        process.held &= process.looked;
         let heeds = process.behaviour.heeds.filter(|(nth, _)| process.asks >= *nth);
         let last_words = process.behaviour.last_words;
         if let Some((_, after)) = heeds {
