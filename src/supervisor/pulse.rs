@@ -85,7 +85,7 @@ impl Instance {
         if too_late {
             let timeout = humane(run.ready.timeout);
             run.late = Some(format!("it did not say that it is ready within {timeout} (ready.timeout)"));
-        } else if turn.wish.is_run() && !replace_now {
+        } else if turn.wish.is_run() && !replace_now && run.late.is_none() {
             self.phase = Phase::Starting(run);
             return;
         }
@@ -133,7 +133,9 @@ impl Run {
     /// It can do its job, even if it was too late to say so and left running since it is busy.
     pub(super) fn is_ready(&mut self, now: Moment) {
         self.ready_at = Some(now);
-        self.late = None;
+        if self.late.take().is_some() && self.patience == Patience::GivenUp {
+            self.patience = Patience::Whole;
+        }
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.last = now;
         }

@@ -30,6 +30,7 @@ impl Sim {
             self.accept_file_early();
         }
         let entries = self.world.entries(&mut self.dice);
+        self.world.say_again(self.now, &mut self.dice, &self.swarm);
         self.feed(Event::Table { entries }, &Cause::Table)?;
         if self.finished {
             return Ok(());

@@ -5,7 +5,7 @@ use super::driver::{Cause, Sim};
 use super::world::{Process, Stage};
 use crate::model::{HookKind, Moment, OnStop, Orphans, PastMaxBusy, RunId, Slot};
 use crate::supervisor::diff::compare;
-use crate::supervisor::{Action, Instance, Launch};
+use crate::supervisor::{Action, Instance, Launch, Replace};
 
 /// The laws of ARCHITECTURE.md by what they are about. The tenth (same seed, same trace) is kept by a test in `mutants`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +207,9 @@ impl Sim {
         let slot = self.core.instance(&process.slot).and_then(Instance::run);
         let judged = slot.is_some_and(|live| live.id == run && live.late.is_some());
         let timeout = process.at_launch.ready.timeout;
-        judged && process.started_at.is_some_and(|at| self.now.since(at) >= timeout)
+        let in_time = |by: Moment| process.heard_ready.is_some_and(|heard| heard < by);
+        let late = |at: Moment| self.now.since(at) >= timeout && !in_time(at + timeout);
+        judged && process.started_at.is_some_and(late)
     }
 
     pub(super) fn is_outdated(&self, run: RunId) -> bool {
@@ -221,6 +223,14 @@ impl Sim {
         if !process.main_lives() {
             // Told so late that the core did not know, or the sweep.
             let keeps = process.spec.orphans == Orphans::Keep && self.core_knows_exit(run);
+            let spared = process.left_works(self.now) && self.core_knows_exit(run) && !process.overran;
+            let overran = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
+            demand(!spared || overran, Law::Busy, || {
+                format!("what {run} left was signalled in the middle of a task")
+            })?;
+            if let Some(process) = self.world.table.get_mut(&run) {
+                process.overran |= overran;
+            }
             return demand(!keeps, Law::Contract, || format!("what {run} left is to be left alone"));
         }
         demand(process.stage == Stage::Runs, Law::Contract, || {
@@ -238,7 +248,7 @@ impl Sim {
         let hooked = process.hooks_changed || self.has_run_hooks(process);
         demand(hooked, Law::Hooks, || format!("{run} was signalled before its hooks were run"))?;
         if let Some(process) = self.world.table.get_mut(&run) {
-            process.overran |= overran && busy;
+            process.overran |= overran;
         }
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was asked to stop without a cause"))?;
         self.remember_blow(run)
@@ -248,7 +258,9 @@ impl Sim {
     fn remember_blow(&mut self, run: RunId) -> Checked {
         let asked =
             self.world.table.get(&run).is_some_and(|process| self.watch.restarts.contains(&process.slot));
-        let stuck = self.is_silent(run) && !self.is_outdated(run) && !asked;
+        let live = self.world.table.get(&run).and_then(|process| self.core.instance(&process.slot));
+        let told = live.is_some_and(|instance| matches!(instance.replace, Some(Replace::Stuck(_))));
+        let stuck = told && self.is_silent(run) && !asked;
         if self.is_late(run) || stuck { Ok(()) } else { self.remember_replacing(run) }
     }
 
@@ -291,8 +303,9 @@ impl Sim {
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
         let patient = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
-        let over = patient || process.overran || !process.main_lives();
-        demand(!process.busy || over, Law::Busy, || format!("{run} was killed in the middle of a task"))?;
+        let over = patient || process.overran;
+        let busy = if process.main_lives() { process.busy } else { process.left_works(now) };
+        demand(!busy || over, Law::Busy, || format!("{run} was killed in the middle of a task"))?;
         if let Some(began) = process.grace_began()
             && !patient
         {

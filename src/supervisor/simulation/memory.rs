@@ -146,14 +146,15 @@ impl Sim {
     fn remember_end(&mut self, slot: &Slot, run: &Run) {
         let Some(stage) = self.world.table.get(&run.id).map(|process| process.stage) else { return };
         let late = run.late.is_some();
-        let replaced = self.watch.restarts.contains(slot) || self.is_outdated(run.id);
+        let why = self.ledger.instances.get(slot).and_then(|old| old.replace.as_ref());
+        let taken_back = run.asked && matches!(why, Some(Replace::Edit(_)));
+        let replaced = self.watch.restarts.contains(slot) || self.is_outdated(run.id) || taken_back;
         // Signalled for an edit that was taken back counts too.
         if replaced || (!late && self.watch.replacing.get(slot) == Some(&Replacing::Down)) {
             self.watch.judged.insert(slot.clone());
         }
         // It was to be restarted, and ended by itself before it was asked to.
-        let stuck = self.ledger.instances.get(slot).map(|old| &old.replace);
-        let stuck = matches!(stuck, Some(Some(Replace::Stuck(_))));
+        let stuck = matches!(why, Some(Replace::Stuck(_)));
         if !self.wanted(slot) || (run.asked && !late) || replaced || stuck {
             self.watch.resting.remove(slot);
             self.watch.failing.remove(slot);
