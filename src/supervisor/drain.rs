@@ -8,6 +8,9 @@ use super::{Action, Drain, Fact, HookFailure, Instance, Patience, Phase, Replace
 use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy};
 use std::time::Duration;
 
+/// Why it runs after a stop that was taken back.
+pub(super) const NOT_WANTED: &str = "the stop is not wanted any more";
+
 impl Instance {
     /// A stop is wanted. Whatever wants it passes here: nothing is signalled in the middle of a task.
     pub(super) fn open_gate(&mut self, turn: &mut Turn<'_>, mut run: Run) {
@@ -40,7 +43,7 @@ impl Instance {
         let Some((kind, hook)) = next else { return self.wait_for_task(turn, run) };
         let deadline = turn.now + hook.timeout;
         turn.out.push_back(Action::RunHook { run: run.id, hook: kind, argv: hook.argv });
-        let why = self.stop_text(turn);
+        let why = self.stop_text(turn, &run);
         self.enter(turn, Phase::Draining(run, Drain::Hook { hook: kind, deadline }), Some(why));
     }
 
@@ -51,7 +54,7 @@ impl Instance {
         }
         let until = patience_ends(turn, &run);
         turn.out.push_back(Action::LookAtWork { run: run.id });
-        self.why = self.stop_text(turn);
+        self.why = self.stop_text(turn, &run);
         self.since = turn.now;
         self.phase = Phase::Draining(run, Drain::Task { until });
     }
@@ -98,7 +101,7 @@ impl Instance {
         }
         if turn.wish.is_run() && self.replace.is_none() && run.late.is_none() {
             self.leave_drain(turn, &run, drain, false);
-            return self.go_on(turn, run, "the stop is not wanted any more");
+            return self.go_on(turn, run, NOT_WANTED);
         }
         match drain {
             Drain::Hook { hook, deadline } if deadline <= turn.now => {
@@ -119,7 +122,9 @@ impl Instance {
                     turn.out.push_back(forget);
                 }
                 Past::Keep => {
-                    run.patience = Patience::GivenUp;
+                    // A start that was too late may have come to its end meanwhile: nothing is given up then.
+                    let wanted = turn.wish.is_run() && self.replace.is_none() && run.ready_said;
+                    run.patience = if wanted { Patience::Whole } else { Patience::GivenUp };
                     self.leave_drain(turn, &run, drain, false);
                     let why = format!("{}; given up: it was busy for longer than max_busy", self.why);
                     self.go_on(turn, run, &why);

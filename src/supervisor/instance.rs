@@ -3,6 +3,7 @@
 //! Two entrances: [`Instance::observe`] takes news of the live run, [`Instance::settle`] acts on what is wanted
 //! and on the time. Both leave through [`Instance::enter`], the one place that sets the phase.
 
+use super::drain::NOT_WANTED;
 use super::edit::outdated;
 use super::flights::{Flights, waits_text};
 use super::mutant::mutant;
@@ -365,6 +366,7 @@ impl Instance {
         let wanted = turn.wish.is_run() && self.replace.is_none();
         if wanted && run.patience == Patience::GivenUp {
             run.patience = Patience::Whole;
+            self.why = NOT_WANTED.to_owned();
         }
         let given_up = run.patience == Patience::GivenUp && !turn.wish.is_shutdown() && !self.is_forced(turn);
         let replace_now = self.replace.is_some() && turn.may_replace;

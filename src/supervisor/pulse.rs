@@ -1,5 +1,6 @@
 //! Ready and alive: what a run says of itself, and what its silence means.
 
+use super::drain::NOT_WANTED;
 use super::ended::humane;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
@@ -59,6 +60,10 @@ impl Instance {
 
     fn gets_ready(&mut self, turn: &mut Turn<'_>, mut run: Run, why: Option<&str>) {
         run.is_ready(turn.now);
+        // A late start that was left running has come to its end.
+        if turn.wish.is_run() && self.replace.is_none() {
+            run.patience = Patience::Whole;
+        }
         self.enter(turn, Phase::Running(run), why.map(str::to_owned));
     }
 
@@ -74,6 +79,7 @@ impl Instance {
         let wanted = turn.wish.is_run() && self.replace.is_none() && run.late.is_none();
         if wanted && run.patience == Patience::GivenUp {
             run.patience = Patience::Whole;
+            self.why = NOT_WANTED.to_owned();
         }
         let given_up = run.patience == Patience::GivenUp && !turn.wish.is_shutdown() && !self.is_forced(turn);
         let too_late = run.ready_deadline().is_some_and(|at| at <= turn.now);
@@ -133,9 +139,7 @@ impl Run {
     /// It can do its job, even if it was too late to say so and left running since it is busy.
     pub(super) fn is_ready(&mut self, now: Moment) {
         self.ready_at = Some(now);
-        if self.late.take().is_some() && self.patience == Patience::GivenUp {
-            self.patience = Patience::Whole;
-        }
+        self.late = None;
         if let Some(watchdog) = &mut self.watchdog {
             watchdog.last = now;
         }

@@ -236,10 +236,14 @@ impl Sim {
         demand(process.stage == Stage::Runs, Law::Contract, || {
             format!("{run} asked to stop before its exec")
         })?;
+        let overran = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
         if process.asks > 0 {
+            // A crash may have lost that it was asked.
+            if let Some(process) = self.world.table.get_mut(&run) {
+                process.overran |= overran;
+            }
             return Ok(());
         }
-        let overran = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
         let at_once = process.spec.work.on_stop == OnStop::Signal;
         let busy = process.busy || !process.looked;
         demand(!busy || at_once || overran, Law::Busy, || {
