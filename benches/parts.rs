@@ -6,7 +6,7 @@
 
 use divan::Bencher;
 use sppm::config::{self, Context, SourceError, Sources};
-use sppm::logs::{LogEvent, Logger, SinkSettings};
+use sppm::logs::{LogEvent, Logger, Output, SinkSettings};
 use sppm::model::{Exit, Generation, InstanceLabel, LogStream, Moment, Plan, RunId};
 use sppm::supervisor::{self, Action, Event, Restored, Supervisor};
 use std::collections::BTreeMap;
@@ -178,7 +178,7 @@ fn pump(folder: &Path, max_size: u64, follow: bool) {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
     let run = RunId::from_bits(1);
     let sink = SinkSettings::file(folder.join("bench.log"), max_size, 3);
-    logger.attach(run, label, LogStream::Stdout, read, sink);
+    logger.attach(run, label, vec![Output { stream: LogStream::Stdout, pipe: read, sink }]);
     let block: Vec<u8> = (0..64 * 1024).map(|at| if at % 64 == 63 { b'\n' } else { b'x' }).collect();
     let mut write = File::from(write);
     for _ in 0..LINES / block.len() {

@@ -5,7 +5,8 @@
 //! - [`model`]: the nouns. Standard library only.
 //! - [`config`]: text to plan, or to everything that is wrong with it. Pure.
 //! - [`supervisor`]: the core. Events and the time go in, actions come out; nothing else happens there.
-//! - [`linux`]: system calls. [`logs`], [`files`], [`journal`], [`control`], [`talk`]: one concern of the world each.
+//! - [`linux`]: system calls. [`logs`], [`files`], [`journal`], [`talk`], [`work`], [`channel`], [`control`]: one concern of
+//!   the world each.
 //! - [`keeper`]: the tiny parent process that owns the programs.
 //! - [`daemon`]: the supervisor process, the one place where core and world meet.
 //! - [`cli`]: the command.
@@ -14,6 +15,8 @@
 //! Where to start reading: [`supervisor::Event`] and [`supervisor::Action`], then `supervisor/instance.rs`, then
 //! `daemon/run.rs`. ARCHITECTURE.md says why it is so.
 
+#[cfg(feature = "supervisor")]
+pub mod channel;
 #[cfg(feature = "supervisor")]
 pub mod cli;
 pub mod client;
@@ -37,4 +40,7 @@ pub mod logs;
 pub mod model;
 #[cfg(feature = "supervisor")]
 pub mod supervisor;
+#[cfg(feature = "supervisor")]
 pub mod talk;
+#[cfg(feature = "supervisor")]
+pub mod work;

@@ -1,8 +1,10 @@
 //! What can be typed. In: words. Out: one [`Command`] with its options. Never add here: a verb that does not work.
 
 mod inspect;
+mod talk;
 
 pub(super) use inspect::{Completions, Events, Goal, History, Logs, Man, Shell, Status, Wait, Why};
+pub(super) use talk::{Busy, Kv, KvVerb, Publish, Subscribe};
 
 use crate::control::wire::ScaleTo;
 use crate::model::Signal;
@@ -73,6 +75,10 @@ pub(super) enum Command {
     /// Show what a reload would change
     #[command(alias = "reread")]
     Diff,
+    Publish(Publish),
+    Subscribe(Subscribe),
+    Kv(Kv),
+    Busy(Busy),
     Init(Init),
     /// Check sppm.yaml without using it
     #[command(aliases = ["config", "validate"])]

@@ -4,7 +4,7 @@
 type Example = (&'static str, &'static str);
 
 /// The examples of each verb that is shown.
-pub(super) const EXAMPLES: [(&str, &[Example]); 20] = [
+pub(super) const EXAMPLES: [(&str, &[Example]); 24] = [
     (
         "start",
         &[
@@ -101,6 +101,36 @@ pub(super) const EXAMPLES: [(&str, &[Example]); 20] = [
         ],
     ),
     ("diff", &[("sppm diff", "a line for each program"), ("sppm diff -v", "with the old and new values")]),
+    (
+        "publish",
+        &[
+            ("sppm publish jobs/new '{\"url\": \"https://example.org\"}'", "to all who listen to jobs/new"),
+            ("sppm publish reload-now yes", "text is text"),
+        ],
+    ),
+    (
+        "subscribe",
+        &[
+            ("sppm subscribe", "everything that is published"),
+            ("sppm subscribe 'jobs/*' --json", "a JSON object for each"),
+            ("sppm subscribe done -n 1 && ./deploy-next", "wait for one message"),
+        ],
+    ),
+    (
+        "kv",
+        &[
+            ("sppm kv set jobs/limit 7", "programs see it at once"),
+            ("sppm kv set leader web.1 --if-version 0", "only if there is none yet"),
+            ("sppm kv list jobs/", "keys, versions, values"),
+        ],
+    ),
+    (
+        "busy",
+        &[
+            ("sppm busy -- rsync -a /srv/a /srv/b", "a stop of this script waits for rsync"),
+            ("sppm busy --what 'page 7' -- python3 page.py 7", "and status says with what it is busy"),
+        ],
+    ),
     (
         "init",
         &[

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 type Line = (&'static [&'static str], &'static str);
 
 /// Every verb that is shown, in groups.
-const GROUPS: [(&str, &[Line]); 4] = [
+const GROUPS: [(&str, &[Line]); 5] = [
     (
         "Everyday",
         &[
@@ -38,6 +38,13 @@ const GROUPS: [(&str, &[Line]); 4] = [
         "Configure",
         &[(&["init", "check", "schema"], "Write a first sppm.yaml; check it; print its JSON Schema")],
     ),
+    (
+        "Programs talk",
+        &[
+            (&["publish", "subscribe", "kv"], "Send and hear messages; the small store they share"),
+            (&["busy"], ""),
+        ],
+    ),
     ("Set up", &[(&["run"], ""), (&["completions", "man"], "Print completions for a shell; manual pages")]),
 ];
 
@@ -58,7 +65,7 @@ pub(super) fn command() -> clap::Command {
             let own = own.map(ToString::to_string).unwrap_or_default();
             let about = if about.is_empty() { &own } else { *about };
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{title:<10} {:<20} {about}", verbs.join(", "));
+            let _ = writeln!(text, "{title:<13} {:<22} {about}", verbs.join(", "));
             title = "";
         }
     }

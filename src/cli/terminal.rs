@@ -2,6 +2,7 @@
 
 use super::args::{Global, When};
 use super::failure::{Failure, render};
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -29,6 +30,11 @@ impl Terminal {
     pub(super) fn result(self, text: &str) -> Result<(), Failure> {
         let stdout = io::stdout().lock();
         let choice = self.choice.unwrap_or_else(|| AutoStream::choice(&stdout));
+        if choice == ColorChoice::Never {
+            drop(stdout);
+            // All at once: the stream would write each piece between two colours by itself.
+            return self.raw(strip_str(text).to_string().as_bytes());
+        }
         let mut stream = AutoStream::new(stdout, choice);
         stream.write_all(text.as_bytes())?;
         Ok(stream.flush()?)

@@ -4,9 +4,13 @@
 //! answered from any thread, at any time, and never blocks. Never add here: HTTP.
 
 use super::lines;
-use super::wire::{AcceptedDto, DiffDto, ErrorDto, ScaleTo, SettleDto, StatusDto, WhyDto};
+use super::wire::{
+    AcceptedDto, DiffDto, ErrorDto, KvDto, MessageDto, PublishedDto, ScaleTo, SettleDto, StatusDto, WhyDto,
+};
 use crate::journal::Entry;
 use crate::model::Signal;
+use std::fmt;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -125,6 +129,51 @@ pub enum ApiRequest {
         /// A program, also one that is gone.
         name: String,
     },
+    /// About what programs say to each other.
+    Channel(ChannelRequest),
+}
+
+/// What operators can ask of topics and store. Data is one line of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelRequest {
+    /// Answer: [`Answer::Published`].
+    Publish {
+        /// A topic.
+        topic: String,
+        /// The message.
+        data: String,
+    },
+    /// Answer with [`Reply::messages`].
+    Messages {
+        /// Topics, or patterns with `*`; none = all.
+        topics: Vec<String>,
+    },
+    /// Answer: [`Answer::Keys`].
+    Keys {
+        /// How they begin.
+        prefix: String,
+    },
+    /// Answer: [`Answer::Key`].
+    Get {
+        /// Which.
+        key: String,
+    },
+    /// Answer: [`Answer::Key`] with the new version, without the data.
+    Set {
+        /// Which.
+        key: String,
+        /// Its new value.
+        data: String,
+        /// Only where it has this version; 0 = only where there is none.
+        expected: Option<u64>,
+    },
+    /// Answer: [`Answer::Key`] with the version that was there, without the data.
+    Delete {
+        /// Which.
+        key: String,
+        /// Only where it has this version.
+        expected: Option<u64>,
+    },
 }
 
 impl ApiRequest {
@@ -143,7 +192,12 @@ impl ApiRequest {
             | Self::Logs { names, .. }
             | Self::Events { names, .. }
             | Self::History { names, .. } => names,
-            Self::Diff | Self::Reload | Self::Scale { .. } | Self::Shutdown { .. } | Self::Why { .. } => &[],
+            Self::Diff
+            | Self::Reload
+            | Self::Scale { .. }
+            | Self::Shutdown { .. }
+            | Self::Why { .. }
+            | Self::Channel(_) => &[],
         }
     }
 
@@ -156,14 +210,20 @@ impl ApiRequest {
             | Self::Logs { .. }
             | Self::Events { .. }
             | Self::History { .. }
-            | Self::Why { .. } => true,
+            | Self::Why { .. }
+            | Self::Channel(
+                ChannelRequest::Messages { .. } | ChannelRequest::Keys { .. } | ChannelRequest::Get { .. },
+            ) => true,
             Self::Reload
             | Self::Start { .. }
             | Self::Stop { .. }
             | Self::Restart { .. }
             | Self::Signal { .. }
             | Self::Scale { .. }
-            | Self::Shutdown { .. } => false,
+            | Self::Shutdown { .. }
+            | Self::Channel(
+                ChannelRequest::Publish { .. } | ChannelRequest::Set { .. } | ChannelRequest::Delete { .. },
+            ) => false,
         }
     }
 }
@@ -187,6 +247,12 @@ pub enum Answer {
     History(Vec<Entry>),
     /// To why.
     Why(Box<WhyDto>),
+    /// To publish.
+    Published(PublishedDto),
+    /// To what is about one key.
+    Key(KvDto),
+    /// To keys.
+    Keys(Vec<KvDto>),
     /// To anything: it cannot be done.
     Error(ErrorDto),
 }
@@ -197,6 +263,7 @@ pub(super) enum Response {
     Answer(Answer),
     Feed(lines::FeedReader),
     Events(mpsc::Receiver<EventItem>),
+    Messages(Box<dyn Messages>),
 }
 
 /// One item of a feed of events.
@@ -206,6 +273,21 @@ pub enum EventItem {
     Entry(Box<Entry>),
     /// The reader was too slow: so many events were left out here.
     Missed(u64),
+}
+
+/// One item of a feed of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageItem {
+    /// A message.
+    Message(MessageDto),
+    /// The reader was too slow: so many were left out here.
+    Missed(u64),
+}
+
+/// Where a feed of messages takes them from: a bounded queue of whoever made it. Dropped when the reader leaves.
+pub trait Messages: Send + fmt::Debug {
+    /// The next one; `None` at the end. Where there is none now, the context's waker is called when there is.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<MessageItem>>;
 }
 
 /// The way back. Dropped without an answer, the caller gets 503 "the supervisor is ending".
@@ -245,6 +327,11 @@ impl Reply {
         let (sender, receiver) = mpsc::channel(EVENTS);
         let _nobody_waits = self.0.send(Response::Events(receiver));
         sender
+    }
+
+    /// Answers with a feed of messages.
+    pub fn messages(self, messages: Box<dyn Messages>) {
+        let _nobody_waits = self.0.send(Response::Messages(messages));
     }
 
     /// Answers with a feed of log lines, which ends when the [`Feed`] is dropped.

@@ -2,6 +2,7 @@
 
 use super::catalogue::{self, Unknown};
 use super::inbox::Purpose;
+use super::looks::Unseen;
 use super::run::Daemon;
 use super::wall::{self, Wall};
 use super::{budget, follow, status};
@@ -22,7 +23,7 @@ impl Daemon {
     pub(super) fn answer(&mut self, call: Call) {
         let Call { who, request, reply } = call;
         match request {
-            ApiRequest::Status { names } => reply.send(self.status(&names)),
+            ApiRequest::Status { names } => self.status(&names, reply),
             ApiRequest::Diff => {
                 self.reload.loader.load(Purpose::Diff(Call { who, request: ApiRequest::Diff, reply }));
             }
@@ -65,6 +66,7 @@ impl Daemon {
             ApiRequest::Events { names, after } => self.events(&names, after, reply),
             ApiRequest::History { names, last } => self.history(&names, last, reply),
             ApiRequest::Why { name } => self.why(&name, reply),
+            ApiRequest::Channel(request) => self.world.dialogue.channel.answer(request, reply),
         }
     }
 
@@ -202,24 +204,32 @@ impl Daemon {
         }
     }
 
-    fn status(&mut self, names: &[String]) -> Answer {
+    /// Answers when it is known what is busy.
+    fn status(&mut self, names: &[String], reply: Reply) {
         let targets = match catalogue::resolve(&self.core, names) {
             Ok(targets) => targets,
-            Err(Unknown(name)) => return Answer::Error(self.unknown(&name)),
+            Err(Unknown(name)) => return reply.refuse(self.unknown(&name)),
         };
         let (now, wall) = (clock::now(), Wall::read());
         let plan = self.core.plan().map(|(_, plan)| plan);
-        let mut programs = Vec::new();
+        let (mut programs, mut sights) = (Vec::new(), Vec::new());
         for (name, share) in catalogue::by_program(targets) {
             let mut picture = self.core.program_status(&name, now);
             picture.instances.retain(|instance| share.has(instance.slot.index));
             let spec = plan.and_then(|plan| plan.programs.get(&name));
+            for (index, one) in picture.instances.iter().enumerate().filter(|(_, one)| one.pid.is_some()) {
+                let process = one.run.and_then(|run| self.world.processes.get(&run));
+                sights.extend(
+                    process.map(|process| (programs.len(), index, self.world.dialogue.sight(process))),
+                );
+            }
             programs.push(status::program(&picture, spec.map(AsRef::as_ref), now, &wall));
         }
         let supervisor = self.supervisor_dto(&wall);
         // A large answer is a burst, too.
         self.thrift.worked(now, programs.len());
-        Answer::Status(Box::new(StatusDto { supervisor, programs }))
+        let status = StatusDto { supervisor, programs };
+        self.world.dialogue.looker.look(Unseen { status, sights, reply });
     }
 
     fn supervisor_dto(&self, wall: &Wall) -> SupervisorDto {

@@ -2,9 +2,11 @@
 
 use crate::linux::users::ResolvedUser;
 use crate::model::{Inherit, InstanceLabel, Program, RunId, Slot};
+use crate::talk::Places;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 /// What is inherited, whatever `inherit_environment` says.
 const BASICS: [&str; 3] = ["PATH", "LANG", "TZ"];
@@ -30,7 +32,7 @@ pub(super) fn build(
     spec: &Program,
     slot: &Slot,
     label: &InstanceLabel,
-    run: RunId,
+    ways: &Ways<'_>,
     user: Option<&ResolvedUser>,
 ) -> Variables {
     let mut variables: Variables = base
@@ -54,8 +56,34 @@ pub(super) fn build(
     variables.insert("SPPM_NAME".into(), slot.program.as_str().into());
     variables.insert("SPPM_INSTANCE".into(), label.as_str().into());
     variables.insert("SPPM_INDEX".into(), slot.index.to_string().into());
-    variables.insert("SPPM_RUN".into(), run.to_string().into());
+    ways.name(spec, &mut variables);
     variables
+}
+
+/// By which ways a run talks with the supervisor.
+#[derive(Debug)]
+pub(super) struct Ways<'a> {
+    pub(super) run: RunId,
+    pub(super) places: &'a Places,
+    /// The working lock, in the run's own folder or elsewhere.
+    pub(super) lock: &'a Path,
+    pub(super) socket: &'a Path,
+}
+
+impl Ways<'_> {
+    fn name(&self, spec: &Program, variables: &mut Variables) {
+        variables.insert("SPPM_RUN".into(), self.run.to_string().into());
+        variables.insert("SPPM_LOCK".into(), self.lock.into());
+        variables.insert("SPPM_NOTIFY".into(), (&self.places.notify).into());
+        variables.insert("SPPM_ENV".into(), (&self.places.env).into());
+        variables.insert("SPPM_SOCKET".into(), self.socket.into());
+        if let Some(socket) = &self.places.sd {
+            variables.insert("NOTIFY_SOCKET".into(), socket.into());
+        }
+        if let Some(every) = spec.watchdog {
+            variables.insert("WATCHDOG_USEC".into(), every.as_micros().to_string().into());
+        }
+    }
 }
 
 fn inherits(rule: &Inherit, name: &OsStr) -> bool {

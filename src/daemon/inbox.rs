@@ -1,15 +1,20 @@
 //! The one queue of the decision thread: everything that happens, in one order.
 
+use super::channel::Ticket;
+use super::launcher::Launching;
 use crate::config::{Loaded, Problems};
 use crate::control::request::{Call, Full};
-use crate::keeper::link::{LaunchOrder, Report};
+use crate::keeper::link::{Link, Report};
 use crate::linux::clock;
 use crate::logs::LogEvent;
-use crate::model::{Exit, LaunchFailure, Moment, RunId, Signal};
+use crate::model::{Exit, Moment, RunId, Saying, Signal};
+use crate::work::GateNews;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// So many requests of the API wait at most; the next gets 503.
@@ -22,8 +27,8 @@ pub(super) enum Message {
     Keeper(Report),
     /// The keeper is gone.
     KeeperGone,
-    /// A launch is ready to be ordered, or cannot be.
-    Prepared { run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure> },
+    /// How far the launcher is with a run.
+    Launching { run: RunId, launching: Launching },
     /// What was found of a run's tree: so many processes, main not counted.
     Tree { run: RunId, left: u32 },
     /// A process that is not the keeper's child has ended.
@@ -36,6 +41,10 @@ pub(super) enum Message {
     Loaded(Box<LoadOutcome>),
     /// A signal reached this process.
     Signal(Signal),
+    /// A run said something that needs a decision.
+    Said { run: RunId, saying: Saying, ticket: Ticket },
+    /// Whether a run that is to be stopped is busy.
+    Gate(GateNews),
 }
 
 /// What became of reading the configuration.
@@ -70,84 +79,168 @@ enum Letter {
     Call(Call),
 }
 
+/// Where letters lie until they are taken.
+#[derive(Debug)]
+struct Post {
+    letters: Mutex<VecDeque<Letter>>,
+    /// An eventfd(2): rung with the first letter of an empty box.
+    bell: OwnedFd,
+    /// Requests in the box and aside.
+    calls: AtomicUsize,
+}
+
 /// The sending end.
 #[derive(Debug, Clone)]
 pub(super) struct Inbox {
-    sender: Sender<Letter>,
-    calls: Arc<AtomicUsize>,
+    post: Arc<Post>,
 }
 
 /// The receiving end, for the decision thread alone. Requests are set aside: all else comes first.
+///
+/// The keeper's reports are read here too, and not by a thread of their own: each would wake two threads instead of one.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    receiver: Receiver<Letter>,
-    calls: Arc<AtomicUsize>,
+    post: Arc<Post>,
+    /// Taken out of the post, not looked at yet.
+    taken: VecDeque<Letter>,
     aside: VecDeque<Call>,
+    keeper: Option<Link>,
+    /// Reports that were read already.
+    reports: VecDeque<Report>,
 }
 
-pub(super) fn inbox() -> (Inbox, Mailbox) {
-    let (sender, receiver) = mpsc::channel();
-    let calls = Arc::new(AtomicUsize::new(0));
-    (Inbox { sender, calls: Arc::clone(&calls) }, Mailbox { receiver, calls, aside: VecDeque::new() })
+pub(super) fn inbox() -> io::Result<(Inbox, Mailbox)> {
+    let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let post = Arc::new(Post { letters: Mutex::default(), bell, calls: AtomicUsize::new(0) });
+    let mailbox = Mailbox {
+        post: Arc::clone(&post),
+        taken: VecDeque::new(),
+        aside: VecDeque::new(),
+        keeper: None,
+        reports: VecDeque::new(),
+    };
+    Ok((Inbox { post }, mailbox))
+}
+
+impl Post {
+    /// Whoever panicked while holding the lock has pushed a letter or not: both are fine.
+    fn letters(&self) -> MutexGuard<'_, VecDeque<Letter>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, letter: Letter) {
+        let mut letters = self.letters();
+        let first = letters.is_empty();
+        letters.push_back(letter);
+        drop(letters);
+        if first {
+            // It cannot fail but by being full (2^64 - 2 letters unread), which wakes as well.
+            let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        }
+    }
 }
 
 impl Inbox {
-    /// Never blocks. A decision thread that is gone takes nothing any more, and nothing matters then.
+    /// Never blocks.
     pub(super) fn send(&self, message: Message) {
-        let _ended = self.sender.send(Letter::Message(message));
+        self.post.put(Letter::Message(message));
     }
 
     /// The door of the API: bounded, so that a flood of requests costs its senders and nobody else.
     pub(super) fn call(&self, call: Call) -> Result<(), Full> {
-        let waiting = self.calls.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.post.calls.fetch_add(1, Ordering::Relaxed);
         if waiting >= MAX_CALLS {
-            self.calls.fetch_sub(1, Ordering::Relaxed);
+            self.post.calls.fetch_sub(1, Ordering::Relaxed);
             return Err(Full);
         }
-        let _ended = self.sender.send(Letter::Call(call));
+        self.post.put(Letter::Call(call));
         Ok(())
     }
 }
 
 impl Mailbox {
+    /// From now on the keeper is listened to. What it said before comes first.
+    pub(super) fn hear(&mut self, keeper: Link, before: VecDeque<Report>) {
+        self.keeper = Some(keeper);
+        self.reports = before;
+    }
+
     /// Waits for the next message; `None` when `until` has come, or when a request is there to be answered.
     pub(super) fn next(&mut self, until: Option<Moment>) -> Option<Message> {
-        if !self.aside.is_empty() {
-            return self.try_next();
-        }
-        let letter = match until {
-            None => self.receiver.recv().ok(),
-            Some(until) => {
-                // A microsecond more than computed: waking just before a deadline would mean one more turn.
-                let left = until.since(clock::now()) + Duration::from_micros(1);
-                self.receiver.recv_timeout(left).ok()
+        loop {
+            let found = self.try_next();
+            if found.is_some() || !self.aside.is_empty() || !self.wait(until) {
+                return found;
             }
-        };
-        self.sort(letter?).or_else(|| self.try_next())
+            // Reset before the next look: who comes later rings again.
+            let _ = rustix::io::read(&self.post.bell, &mut [0; 8]);
+        }
     }
 
-    /// What is there already.
+    /// Returns whether there may be something; else the time has come.
+    fn wait(&self, until: Option<Moment>) -> bool {
+        let timeout = until.map(|until| {
+            // A microsecond more than computed: waking just before a deadline would mean one more turn.
+            let left = until.since(clock::now()) + Duration::from_micros(1);
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            }
+        });
+        let bell = PollFd::new(&self.post.bell, PollFlags::IN);
+        let ready = match &self.keeper {
+            Some(keeper) => poll(&mut [bell, PollFd::new(keeper, PollFlags::IN)], timeout.as_ref()),
+            None => poll(&mut [bell], timeout.as_ref()),
+        };
+        // EINTR: as if there were something.
+        ready != Ok(0)
+    }
+
+    /// What is there already. A report comes after whatever was posted before it was sent, and one at a time, so neither
+    /// keeps the other waiting.
     pub(super) fn try_next(&mut self) -> Option<Message> {
         loop {
-            let letter = self.receiver.try_recv().ok()?;
-            if let Some(message) = self.sort(letter) {
-                return Some(message);
+            while let Some(letter) = self.taken.pop_front() {
+                match letter {
+                    Letter::Message(message) => return Some(message),
+                    Letter::Call(call) => self.aside.push_back(call),
+                }
+            }
+            if let Some(report) = self.reports.pop_front() {
+                return Some(Message::Keeper(report));
+            }
+            let gone = self.read_keeper();
+            std::mem::swap(&mut self.taken, &mut *self.post.letters());
+            if gone {
+                self.taken.push_back(Letter::Message(Message::KeeperGone));
+            }
+            if self.taken.is_empty() && self.reports.is_empty() {
+                return None;
             }
         }
     }
 
-    fn sort(&mut self, letter: Letter) -> Option<Message> {
-        match letter {
-            Letter::Message(message) => return Some(message),
-            Letter::Call(call) => self.aside.push_back(call),
+    /// Takes a report, if there is one. Returns whether it was found that none will come any more.
+    fn read_keeper(&mut self) -> bool {
+        let Some(keeper) = &self.keeper else { return false };
+        match keeper.try_receive() {
+            Ok(Some(report)) => {
+                self.reports.push_back(report);
+                return false;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Ok(None) => {}
+            // It is lost, and the keeper believes it told: a successor gets the whole table.
+            Err(error) => tracing::error!(%error, "a report of the keeper could not be read; starting over"),
         }
-        None
+        self.keeper = None;
+        true
     }
 
     /// The next request, in the order in which they came.
     pub(super) fn call(&mut self) -> Option<Call> {
         let call = self.aside.pop_front()?;
-        self.calls.fetch_sub(1, Ordering::Relaxed);
+        self.post.calls.fetch_sub(1, Ordering::Relaxed);
         Some(call)
     }
 }
@@ -164,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_requests_is_bounded_and_waits_for_all_else() {
-        let (inbox, mut mailbox) = inbox();
+        let (inbox, mut mailbox) = inbox().unwrap();
         let taken = (0..1000).filter(|_| inbox.call(call()).is_ok()).count();
         assert_eq!(taken, MAX_CALLS);
         inbox.send(Message::FileHint);

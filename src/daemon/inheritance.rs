@@ -1,5 +1,7 @@
 //! What the keeper hands to a new supervisor: its table with descriptors, and what was left in its keeping.
 
+use super::dialogue::Left;
+use super::keeping::take_locks;
 use super::options::StartError;
 use super::processes::Process;
 use super::tag::Owner;
@@ -17,6 +19,11 @@ pub(super) const CONTROL: &str = "control";
 pub(super) const CONTROL_FILE: &str = "control-file";
 /// Where a take-over finds the folders: the file may be invalid by then.
 pub(super) const PLACES: &str = "places";
+
+/// What programs share: the store's memory file.
+pub(super) const STORE: &str = "store";
+/// Which programs have said that they are busy.
+pub(super) const MARKS: &str = "marks";
 
 /// What the keeper told before anything else.
 #[derive(Default)]
@@ -41,6 +48,15 @@ struct HeldProcess {
 impl Inheritance {
     pub(super) fn places(&self) -> Option<&OwnedFd> {
         self.held.get(PLACES)
+    }
+
+    /// What the supervisor before left for the talk with programs.
+    pub(super) fn take_left(&mut self) -> Left {
+        Left {
+            store: self.held.remove(STORE),
+            marks: self.held.remove(MARKS),
+            locks: take_locks(&mut self.held),
+        }
     }
 
     /// The control socket and its file.

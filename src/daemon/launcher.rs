@@ -1,20 +1,27 @@
-//! Makes launch orders: looks up users, builds environments, makes cgroups. On a thread of its own, because a
-//! name service or a disk can be slow.
+//! Makes launch orders and sends them: looks up users, builds environments, makes cgroups. On a thread of its own, because
+//! a name service or a disk can be slow.
+//!
+//! The order goes straight to the keeper: what it follows from is on record before the launcher is asked, and no run is
+//! released before its launch has failed or its process has ended, so there is nothing left to decide.
 
-use super::environment;
+use super::environment::{self, Ways};
 use super::inbox::{Inbox, Message};
+use super::processes::Tried;
 use super::tag::Owner;
-use crate::keeper::link::{Ends, Identity, LaunchOrder, Output};
+use super::{channel, dialogue};
+use crate::keeper::link::{Ends, Identity, LaunchOrder, Order, Output, Sender as KeeperLine};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
-    Command, InstanceLabel, LaunchFailure, LaunchStage, Program, RunId, StderrSink, Template,
+    Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, ReadyBy, RunId, StderrSink,
+    Template,
 };
+use crate::talk::{self, EnvFile, Places};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
@@ -36,39 +43,89 @@ pub(super) struct Launcher {
     orders: Sender<Preparation>,
 }
 
+/// How far a launch is.
+#[derive(Debug)]
+pub(super) enum Launching {
+    /// It is ordered right now.
+    Ordered {
+        /// For the sentence of a failure.
+        tried: Box<Tried>,
+        /// Where it will live.
+        cgroup: Option<PathBuf>,
+        /// Whose rights it will have; `None` = our own.
+        uid: Option<u32>,
+    },
+    /// It cannot be prepared.
+    Failed(LaunchFailure),
+    /// It was prepared, and the order could not be sent.
+    NotSent {
+        /// Why.
+        errno: i32,
+    },
+}
+
 /// What all launches have in common.
 struct Bench {
     base: BTreeMap<OsString, OsString>,
     cgroups: Option<Cgroups>,
+    /// What programs find as `SPPM_SOCKET`.
+    socket: PathBuf,
+    /// Where each instance's own folder is.
+    instances: PathBuf,
 }
 
 impl Launcher {
-    pub(super) fn start(cgroups: Option<Cgroups>, inbox: Inbox) -> io::Result<Self> {
+    pub(super) fn start(
+        cgroups: Option<Cgroups>,
+        runtime_dir: &Path,
+        keeper: KeeperLine,
+        inbox: Inbox,
+    ) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Preparation>();
-        let bench = Bench { base: environment::inherited(), cgroups };
+        let (socket, instances) = (runtime_dir.join(channel::SOCKET), dialogue::base(runtime_dir));
+        let bench = Bench { base: environment::inherited(), cgroups, socket, instances };
         std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
             for preparation in requests {
                 let run = preparation.run;
-                let result = bench.prepare(preparation).map(Box::new);
-                inbox.send(Message::Prepared { run, result });
+                let tell = |launching| inbox.send(Message::Launching { run, launching });
+                let (order, cgroup) = match bench.prepare(preparation) {
+                    Ok(prepared) => prepared,
+                    Err(failure) => {
+                        tell(Launching::Failed(failure));
+                        continue;
+                    }
+                };
+                // Told before anything that the keeper can have to say of it.
+                let uid = order.identity.as_ref().map(|own| own.uid);
+                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, uid });
+                if let Err(error) = keeper.send(&Order::Launch(Box::new(order))) {
+                    tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
+                }
             }
         })?;
         Ok(Self { orders })
     }
 
-    /// Prepares, and answers by [`Message::Prepared`].
+    /// Prepares a launch and orders it, and tells by [`Message::Launching`].
     pub(super) fn prepare(&self, preparation: Preparation) {
         let _ended = self.orders.send(preparation);
     }
 }
 
 impl Bench {
-    fn prepare(&self, preparation: Preparation) -> Result<LaunchOrder, LaunchFailure> {
+    /// The order, and the run's cgroup.
+    fn prepare(&self, preparation: Preparation) -> Result<(LaunchOrder, Option<PathBuf>), LaunchFailure> {
         let Preparation { run, mut owner, spec, shown_run, instead } = preparation;
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
         let (slot, label) = (owner.slot.clone(), owner.label.clone());
         let fill = |template: &Template| template.fill(&slot, &label);
-        let variables = environment::build(&self.base, &spec, &slot, &label, shown_run, user.as_ref());
+        let places = Places::of(&self.instances, &label, wants_socket(&spec));
+        let lock = match &spec.work.path {
+            LockPath::Own => places.lock.clone(),
+            LockPath::At(path) => PathBuf::from(fill(path)),
+        };
+        let ways = Ways { run: shown_run, places: &places, lock: &lock, socket: &self.socket };
+        let variables = environment::build(&self.base, &spec, &slot, &label, &ways, user.as_ref());
         let mut argv: Vec<String> = match (&instead, &spec.command) {
             (Some(argv), _) | (None, Command::Exec(argv)) => argv.iter().map(fill).collect(),
             (None, Command::Shell(text)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), fill(text)],
@@ -81,10 +138,12 @@ impl Bench {
             *first = fill(argv0);
         }
         // A stop command lives in the cgroup of the run that it serves, and ends with it at the latest.
+        let mut ends = Ends::default();
         if instead.is_none() {
+            ends = self.folder(&label, &spec, &lock, user.as_ref())?;
             owner.cgroup = self.cgroup(&owner, run);
         }
-        Ok(LaunchOrder {
+        let order = LaunchOrder {
             run,
             tag: owner.encode(),
             argv: argv.into_iter().map(c_string).collect::<Result<_, _>>()?,
@@ -102,12 +161,32 @@ impl Bench {
                 StderrSink::WithStdout => Output::Merged,
                 StderrSink::Apart(_) => Output::Apart,
             },
-            ends: Ends::default(),
-        })
+            ends,
+        };
+        Ok((order, owner.cgroup))
+    }
+
+    /// The run's own folder, made anew, and its working lock where that is elsewhere.
+    fn folder(
+        &self,
+        label: &InstanceLabel,
+        spec: &Program,
+        lock: &Path,
+        user: Option<&ResolvedUser>,
+    ) -> Result<Ends, LaunchFailure> {
+        let owner = user.map(|user| (user.uid, user.gid));
+        let custom = matches!(spec.work.path, LockPath::At(_));
+        let env = EnvFile { lock: custom.then(|| lock.to_owned()), ..EnvFile::default() };
+        let opened = talk::make(&self.instances, label, owner, wants_socket(spec), &env)
+            .map_err(|error| not_made("the folder", &self.instances.join(label.as_str()), &error))?;
+        if custom {
+            talk::make_lock(lock, owner).map_err(|error| not_made("working_lock.path", lock, &error))?;
+        }
+        Ok(Ends { notify: Some(Arc::new(opened.fifo)), sd: opened.sd.map(Arc::new) })
     }
 
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.
-    fn cgroup(&self, owner: &Owner, run: RunId) -> Option<std::path::PathBuf> {
+    fn cgroup(&self, owner: &Owner, run: RunId) -> Option<PathBuf> {
         let cgroups = self.cgroups.as_ref()?;
         cgroups.create(&cgroup_name(&owner.label, run)).ok()
     }
@@ -117,6 +196,19 @@ impl Bench {
 pub(super) fn cgroup_name(label: &InstanceLabel, run: RunId) -> String {
     let short = &run.to_string()[..8];
     format!("{label}-{short}")
+}
+
+/// Whether it is given a socket of sd_notify(3).
+fn wants_socket(spec: &Program) -> bool {
+    spec.ready.by == ReadyBy::Notify || spec.watchdog.is_some()
+}
+
+fn not_made(what: &str, path: &Path, error: &io::Error) -> LaunchFailure {
+    LaunchFailure {
+        stage: LaunchStage::Prepare,
+        errno: error.raw_os_error().unwrap_or(0),
+        message: format!("cannot launch it: cannot make {what} {}: {error}", path.display()),
+    }
 }
 
 /// The paths that execvp(3) would try.

@@ -5,7 +5,7 @@ use super::inheritance::{CONTROL, CONTROL_FILE, Inheritance, PLACES};
 use super::options::{Options, StartError};
 use super::places::Places;
 use crate::control::server::{Access, Address, Bind, Server, hold_file, leads_to, serve};
-use crate::keeper::link::{HoldFor, Link, Order, Sender};
+use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::model::{ApiSettings, Signal};
 use nix::unistd::{Gid, Group};
 use std::fs;
@@ -107,25 +107,6 @@ pub(super) fn find_group(name: &str) -> Result<u32, StartError> {
         }),
         Err(error) => Err(StartError::new(format!("error: cannot look up the group {name}: {error}"))),
     }
-}
-
-pub(super) fn read_reports(link: Link, inbox: Inbox) -> std::io::Result<()> {
-    let thread = std::thread::Builder::new().name("keeper".to_owned());
-    thread
-        .spawn(move || {
-            loop {
-                match link.receive() {
-                    Ok(Some(report)) => inbox.send(Message::Keeper(report)),
-                    Ok(None) => return inbox.send(Message::KeeperGone),
-                    // It is lost, and the keeper believes it told: a successor gets the whole table.
-                    Err(error) => {
-                        tracing::error!(%error, "a report of the keeper could not be read; starting over");
-                        return inbox.send(Message::KeeperGone);
-                    }
-                }
-            }
-        })
-        .map(|_| ())
 }
 
 pub(super) fn listen_for_signals(inbox: Inbox) -> std::io::Result<()> {

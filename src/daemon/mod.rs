@@ -6,6 +6,7 @@
 //!
 //! Never add here: policy arithmetic, or anything that could be tested without a kernel.
 
+mod above;
 mod adopt;
 mod advice;
 mod answers;
@@ -15,15 +16,20 @@ mod budget;
 mod catalogue;
 mod causes;
 mod changes;
+mod channel;
+mod dialogue;
 mod environment;
 mod findings;
 mod follow;
+mod hearing;
 mod inbox;
 mod inheritance;
+mod keeping;
 mod killer;
 mod launcher;
 mod listen;
 mod loader;
+mod looks;
 mod notices;
 mod options;
 mod own_log;
@@ -33,6 +39,7 @@ mod processes;
 mod records;
 mod reload;
 mod run;
+mod said;
 mod settle;
 mod sources;
 mod startup;

@@ -5,10 +5,11 @@ use crate::keeper::link::{LaunchOrder, ProcessFds};
 use crate::linux::exec_error::{Attempt, exec_error};
 use crate::linux::pidfd;
 use crate::linux::tree::{Main, Member, Root};
-use crate::logs::{Logger, SinkSettings, SinkTarget};
+use crate::logs::{Logger, Output, SinkSettings, SinkTarget};
 use crate::model::{
     Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
 };
+use crate::work::Launch;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,14 +22,29 @@ pub(super) struct Process {
     pub(super) run: RunId,
     pub(super) owner: Owner,
     pub(super) spec: Arc<Program>,
+    /// When it was launched, by both clocks.
+    pub(super) launch: Launch,
     /// 0 before it is forked.
     pub(super) pid: u32,
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) parent: Parent,
+    /// Where it speaks, until somebody listens.
+    pub(super) mouth: Option<Mouth>,
     /// How it ended, while the end is not announced yet: its last output comes first.
     pub(super) ended: Option<Exit>,
+    /// All its output is in its log and no more can come; what it wrote last.
+    pub(super) silent: Option<Box<[u8]>>,
     /// For the sentence of a failed launch.
-    attempt: Option<Tried>,
+    attempt: Option<Box<Tried>>,
+}
+
+/// The ends of the ways by which a run speaks.
+#[derive(Debug)]
+pub(super) struct Mouth {
+    /// Its FIFO.
+    pub(super) fifo: OwnedFd,
+    /// Its socket of sd_notify(3), where it has one.
+    pub(super) sd: Option<OwnedFd>,
 }
 
 /// Whose child it is.
@@ -40,41 +56,60 @@ pub(super) enum Parent {
     Stranger(Option<Member>),
 }
 
+/// What a launch is about, for the sentence of its failure.
 #[derive(Debug)]
-struct Tried {
+pub(super) struct Tried {
     program: String,
     candidates: Vec<CString>,
     directory: CString,
 }
 
+impl Tried {
+    pub(super) fn of(order: &LaunchOrder) -> Box<Self> {
+        let program = order.argv.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
+        let candidates = order.candidates.clone();
+        Box::new(Self { program, candidates, directory: order.directory.clone() })
+    }
+}
+
 impl Process {
     /// One that is to be launched.
     pub(super) fn new(run: RunId, owner: Owner, spec: Arc<Program>) -> Self {
-        Self { run, owner, spec, pid: 0, pidfd: None, parent: Parent::Keeper, ended: None, attempt: None }
+        Self {
+            run,
+            owner,
+            spec,
+            launch: Launch::now(),
+            pid: 0,
+            pidfd: None,
+            parent: Parent::Keeper,
+            mouth: None,
+            ended: None,
+            silent: None,
+            attempt: None,
+        }
     }
 
-    /// Remembers what the keeper was told to do.
-    pub(super) fn ordered(&mut self, order: &LaunchOrder, cgroup: Option<PathBuf>) {
-        let program = order.argv.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
-        let candidates = order.candidates.clone();
-        self.attempt = Some(Tried { program, candidates, directory: order.directory.clone() });
+    /// Remembers what the keeper is told to do.
+    pub(super) fn ordered(&mut self, tried: Box<Tried>, cgroup: Option<PathBuf>) {
+        self.attempt = Some(tried);
         self.owner.cgroup = cgroup;
     }
 
-    /// What was tried is of no use any more: it worked.
-    pub(super) fn executed(&mut self) {
-        self.attempt = None;
+    /// What was tried is of no use any more: it worked. Whether it was this supervisor that ordered it.
+    pub(super) fn executed(&mut self) -> bool {
+        self.attempt.take().is_some()
     }
 
     /// Takes the descriptors of the forked process; its output flows into its logs from now on.
     pub(super) fn attach(&mut self, fds: ProcessFds, logger: &Logger) {
         self.pidfd = Some(fds.pidfd);
+        self.mouth = fds.notify.map(|fifo| Mouth { fifo, sd: fds.sd });
         let label = &self.owner.label;
-        let (out, err) = (self.sink(LogStream::Stdout), self.sink(LogStream::Stderr));
-        logger.attach(self.run, label.clone(), LogStream::Stdout, fds.stdout, out);
-        if let Some(stderr) = fds.stderr {
-            logger.attach(self.run, label.clone(), LogStream::Stderr, stderr, err);
-        }
+        let output = |stream, pipe| Output { stream, pipe, sink: self.sink(stream) };
+        let mut outputs = vec![output(LogStream::Stdout, fds.stdout)];
+        outputs.extend(fds.stderr.map(|pipe| output(LogStream::Stderr, pipe)));
+        logger.attach(self.run, label.clone(), outputs);
     }
 
     /// The live part of its spec changed.

@@ -1,14 +1,16 @@
 //! From an inherited socket to a supervisor that works: what the keeper holds, the configuration or its records, the
 //! folders, the lock, the threads.
 
+use super::above::Above;
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::budget;
-use super::inbox::{self, Inbox, Message, Purpose};
+use super::dialogue::Dialogue;
+use super::inbox::{self, Inbox, Mailbox, Message, Purpose};
 use super::inheritance::{Inheritance, inherit, take_processes};
 use super::killer::{Killer, Killers};
 use super::launcher::Launcher;
-use super::listen::{find_group, listen, listen_for_signals, read_reports};
+use super::listen::{find_group, listen, listen_for_signals};
 use super::loader::{Loader, Reader};
 use super::notices;
 use super::options::{Options, StartError};
@@ -76,7 +78,8 @@ fn build(
     let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
     let sender = link.sender();
     let environment = Arc::clone(&reader.environment);
-    let (inbox, mailbox) = inbox::inbox();
+    let (inbox, mut mailbox) = inbox::inbox()
+        .map_err(|error| StartError::new(format!("error: cannot make the mailbox: {error}")))?;
     let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
 
     let api = &plan.supervisor.api;
@@ -92,9 +95,11 @@ fn build(
     let records = Records::begin(places.ledger(), clock::boot_id(), &core).map_err(|error| {
         StartError::new(format!("error: cannot write {}: {error}", places.ledger().display()))
     })?;
+    let runtime_dir = &places.folders.runtime_dir;
     let mut world = World {
         keeper: sender.clone(),
-        launcher: Launcher::start(cgroups.clone(), inbox.clone()).map_err(thread_failed)?,
+        launcher: Launcher::start(cgroups.clone(), runtime_dir, sender.clone(), inbox.clone())
+            .map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
@@ -103,28 +108,28 @@ fn build(
         records,
         wishes,
         processes: BTreeMap::new(),
+        dialogue: Dialogue::start(runtime_dir, &sender, keeper_pid, inherited.take_left(), &inbox)?,
         expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,
     };
     let took_over = read_file.then(|| takeover_text(inherited.predecessor));
-    if let Some(how) = &took_over {
-        tracing::warn!("this supervisor {how}");
-    }
     world.journal.add(first_entry(took_over.as_deref(), keeper_pid));
     let table =
         take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
+    world.resume_dialogue(&core)?;
     core.handle(clock::now(), Event::Table { entries: table });
     if read_file {
         reload.loader.load(Purpose::Asked("after a take-over".to_owned()));
     }
-    hear_keeper(link, &mut inherited, inbox)?;
+    hear_keeper(link, &mut inherited, &mut mailbox)?;
     log_the_start(&places, &plan, keeper_pid, cgroups.is_some());
     Ok(Daemon {
         core,
         world,
         mailbox,
         reload,
+        above: Above::named_by_environment(&sender),
         waiters: Waiters::default(),
         waiters_due: None,
         needs_restart: needs_restart(&places, api, &plan),
@@ -145,14 +150,12 @@ fn build(
 }
 
 /// The keeper learns that this supervisor works; its news come in from now on.
-fn hear_keeper(link: Link, inherited: &mut Inheritance, inbox: Inbox) -> Result<(), StartError> {
+fn hear_keeper(link: Link, inherited: &mut Inheritance, mailbox: &mut Mailbox) -> Result<(), StartError> {
     link.sender()
         .send(&Order::Ready)
         .map_err(|error| StartError::new(format!("error: the keeper is gone: {error}")))?;
-    for report in std::mem::take(&mut inherited.later) {
-        inbox.send(Message::Keeper(report));
-    }
-    read_reports(link, inbox).map_err(thread_failed)
+    mailbox.hear(link, std::mem::take(&mut inherited.later));
+    Ok(())
 }
 
 fn log_the_start(places: &Places, plan: &Plan, keeper: u32, cgroup: bool) {
@@ -173,7 +176,7 @@ fn first_entry(took_over: Option<&str>, keeper_pid: u32) -> Entry {
     }
 }
 
-/// How this supervisor came to its place: "took over from pid 12, which was ended by SIGKILL …".
+/// How this supervisor came to its place, which is logged: "took over from pid 12, which was ended by SIGKILL …".
 fn takeover_text(predecessor: Option<Predecessor>) -> String {
     let before = match predecessor {
         Some(Predecessor { pid, hung: true, .. }) => {
@@ -184,7 +187,9 @@ fn takeover_text(predecessor: Option<Predecessor>) -> String {
         }
         None => "a supervisor that had ended with its keeper".to_owned(),
     };
-    format!("took over from {before}; the programs went on")
+    let how = format!("took over from {before}; the programs went on");
+    tracing::warn!("this supervisor {how}");
+    how
 }
 
 fn watch_file(

@@ -1,22 +1,24 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
 use super::budget::{Expected, Purpose};
+use super::dialogue::Dialogue;
 use super::killer::Killers;
-use super::launcher::{Launcher, Preparation};
+use super::launcher::{Launcher, Launching, Preparation};
 use super::notices;
+use super::options::StartError;
 use super::processes::{Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
 use super::words::telling_line;
 use crate::journal::{Entry, Journal};
-use crate::keeper::link::{LaunchOrder, Order, ProcessFds, Sender, Stage};
-use crate::linux::cgroup;
+use crate::keeper::link::{Order, ProcessFds, Sender, Stage};
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
+use crate::linux::{cgroup, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
-use crate::supervisor::{Action, Event, Launch, Work};
+use crate::supervisor::{Action, Event, Launch, Supervisor};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Everything outside of the core.
@@ -32,6 +34,7 @@ pub(super) struct World {
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: BTreeMap<RunId, Process>,
+    pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
     /// Events that follow from actions at once.
@@ -66,9 +69,19 @@ impl World {
                 }
             }
             Action::CheckTree { run } => self.check_tree(run),
-            // No program can say that it is busy yet, so whoever is asked is idle.
-            Action::LookAtWork { run } => self.pending.push_back(Event::Work { run, work: Work::Idle }),
-            Action::ForgetWork { .. } | Action::CheckBeat { .. } => {}
+            Action::TellStop { run, stop } => self.dialogue.tell_stop(run, stop),
+            Action::LookAtWork { run } => {
+                if let Some(process) = self.processes.get(&run) {
+                    self.dialogue.look_at_work(process);
+                }
+            }
+            Action::ForgetWork { run, signalled } => self.dialogue.forget_work(run, signalled),
+            Action::CheckBeat { run } => {
+                if let Some(process) = self.processes.get(&run) {
+                    let at = self.dialogue.last_beat(process);
+                    self.pending.push_back(Event::Beat { run, at });
+                }
+            }
             Action::Respec { run, spec, .. } => {
                 if let Some(process) = self.processes.get_mut(&run) {
                     process.respec(&spec, &self.logger);
@@ -82,6 +95,19 @@ impl World {
             }
             Action::Finish { code } => self.finished = Some(code),
         }
+    }
+
+    /// Goes on listening to what was taken over.
+    pub(super) fn resume_dialogue(&mut self, core: &Supervisor) -> Result<(), StartError> {
+        for process in self.processes.values_mut().filter(|process| process.owner.helper_of.is_none()) {
+            let run = core.instance(&process.owner.slot).and_then(|instance| instance.run());
+            if let Some(at) = run.filter(|run| run.id == process.run).and_then(|run| run.started_at) {
+                process.launch = crate::work::Launch::at(at);
+            }
+            self.dialogue.begin(process, true);
+            self.dialogue.hear(process);
+        }
+        self.dialogue.open(self.processes.values())
     }
 
     /// Everything that was wanted together is done: it is written down, and the journal is told.
@@ -110,7 +136,9 @@ impl World {
     fn launch(&mut self, launch: Launch) {
         let Launch { run, slot, label, spec, generation } = launch;
         let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
-        self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        let process = Process::new(run, owner.clone(), spec.clone());
+        self.dialogue.begin(&process, false);
+        self.processes.insert(run, process);
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
             return self.launch_failed(run, failure);
         }
@@ -154,19 +182,21 @@ impl World {
         self.pending.push_back(Event::HookDone { run, hook, exit });
     }
 
-    /// The launcher is done with a run.
-    pub(super) fn prepared(&mut self, run: RunId, result: Result<Box<LaunchOrder>, LaunchFailure>) {
+    /// The launcher's news of a run.
+    pub(super) fn launching(&mut self, run: RunId, launching: Launching) {
         let Some(process) = self.processes.get_mut(&run) else { return };
-        let order = match result {
-            Ok(order) => order,
-            Err(failure) => return self.launch_failed(run, failure),
-        };
-        let cgroup = Owner::decode(&order.tag).and_then(|owner| owner.cgroup);
-        process.ordered(&order, cgroup);
-        if let Err(error) = self.keeper.send(&Order::Launch(order)) {
-            let stage = crate::model::LaunchStage::Prepare;
-            let failure = process.failure(stage, error.raw_os_error().unwrap_or(0), None);
-            self.launch_failed(run, failure);
+        match launching {
+            Launching::Ordered { tried, cgroup, uid } => {
+                process.ordered(tried, cgroup);
+                if process.owner.helper_of.is_none() {
+                    self.dialogue.channel.admit(run, &process.owner.label, uid);
+                }
+            }
+            Launching::Failed(failure) => self.launch_failed(run, failure),
+            Launching::NotSent { errno } => {
+                let failure = process.failure(crate::model::LaunchStage::Prepare, errno, None);
+                self.launch_failed(run, failure);
+            }
         }
     }
 
@@ -189,12 +219,17 @@ impl World {
         }
         if let Some(fds) = fds {
             process.attach(fds, &self.logger);
+            self.dialogue.hear(process);
             self.expected.files_only(run, &process.spec);
         }
         match stage {
             Stage::Forked => {}
             Stage::Execed => {
-                process.executed();
+                let ours = process.executed();
+                // The one before ordered it, and only now it has its user.
+                if let (false, None, Some(uid)) = (ours, process.owner.helper_of, proc::user(pid)) {
+                    self.dialogue.channel.admit(run, &process.owner.label, Some(uid));
+                }
                 self.expected.remove(run);
                 if process.owner.helper_of.is_none() {
                     self.pending.push_back(Event::Launched { run, pid });
@@ -207,8 +242,20 @@ impl World {
             // Announced when its last output is in the log.
             Stage::Exited(exit) => {
                 process.ended = Some(exit);
-                self.logger.drain(run);
+                match process.silent.take() {
+                    Some(last) => self.drained(run, &last),
+                    None => self.logger.drain(run),
+                }
             }
+        }
+    }
+
+    /// No more output of a run can come, and all is in its log: if its end is known, it is news now, else when it is.
+    pub(super) fn closed(&mut self, run: RunId, last: Vec<u8>) {
+        let Some(process) = self.processes.get_mut(&run) else { return };
+        match process.ended {
+            Some(_) => self.drained(run, &last),
+            None => process.silent = Some(last.into_boxed_slice()),
         }
     }
 
@@ -222,6 +269,7 @@ impl World {
                 self.served(service, Some(exit));
             }
             None => {
+                self.dialogue.main_ended(run);
                 let words = telling_line(last);
                 self.pending.push_back(Event::Exited { run, exit, words });
             }
@@ -267,6 +315,9 @@ impl World {
         self.logger.detach(run);
         self.expected.remove(run);
         let Some(process) = self.processes.remove(&run) else { return };
+        if process.owner.helper_of.is_none() {
+            self.dialogue.end(run);
+        }
         if process.parent == Parent::Keeper {
             // A keeper that is gone has nothing to release; that news is on its way.
             let _ = self.keeper.send(&Order::Release { run });

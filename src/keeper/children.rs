@@ -56,7 +56,7 @@ impl Keeper {
                 return;
             }
             if let Some(order) = self.launches.pop_front() {
-                let entry = launch::launch(order, self.soft_open_files);
+                let entry = launch::launch(order, self.soft_open_files, &mut self.rows);
                 self.insert(entry);
                 self.thrift.worked(clock::now(), 1);
             }
@@ -84,22 +84,47 @@ impl Keeper {
         Ok(())
     }
 
+    /// It has descriptors of its own, or none any more.
+    fn take_row(&mut self, serial: Serial) {
+        if let Some(entry) = self.table.get_mut(serial)
+            && let Progress::Starting { row, .. } = &mut entry.progress
+            && let Some(row) = row.take()
+        {
+            self.rows.give_back(row);
+        }
+    }
+
     fn give_up(&mut self, serial: Serial, errno: i32) {
         let Some(entry) = self.table.get_mut(serial) else { return };
         if let Some(fds) = entry.fds.take() {
             self.poller.remove(&fds.pidfd);
             child_setup::give_up(entry.pid);
         }
+        self.take_row(serial);
+        let Some(entry) = self.table.get_mut(serial) else { return };
         let failure = launch::failed(entry.run, Vec::new(), LaunchStage::Prepare, errno);
         entry.progress = failure.progress;
     }
 
     /// The pipe of a launch says something.
     pub(super) fn launch_told(&mut self, serial: Serial) {
+        let Some(Progress::Starting { report, .. }) = self.table.get(serial).map(|entry| &entry.progress)
+        else {
+            return;
+        };
+        let mut outcome = child_setup::outcome(report);
+        if outcome == Outcome::Pending {
+            return;
+        }
+        self.take_row(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
-        let Progress::Starting { report, paths } = &entry.progress else { return };
-        let progress = match child_setup::outcome(report) {
-            Outcome::Pending => return,
+        let Progress::Starting { report, paths, .. } = &entry.progress else { return };
+        if outcome == Outcome::Apart {
+            // Our own copy of the other end was in the row: only now the end can be seen.
+            outcome = child_setup::outcome(report);
+        }
+        let progress = match outcome {
+            Outcome::Pending | Outcome::Apart => return,
             Outcome::Execed => Progress::Running,
             Outcome::Failed(failure) => Progress::Failing(paths.failed(failure)),
         };
@@ -112,6 +137,7 @@ impl Keeper {
     /// A pidfd says that its process has ended.
     pub(super) fn process_ended(&mut self, serial: Serial) {
         // How the launch went comes first, and is known now.
+        self.take_row(serial);
         self.launch_told(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
         let Some(fds) = &entry.fds else { return };
@@ -121,6 +147,11 @@ impl Keeper {
             Err(_) => Exit::Unknown,
         };
         self.poller.remove(&fds.pidfd);
+        // A sibling that is just born may have a copy of the report for a moment: nothing more will come all the same.
+        if let Progress::Starting { report, .. } = &entry.progress {
+            self.poller.remove(report);
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
         match &entry.progress {
             Progress::Failing(failure) => {
                 entry.progress = Progress::Failed(failure.clone());

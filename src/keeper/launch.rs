@@ -3,6 +3,7 @@
 use super::link::{Ends, Identity, LaunchOrder, Output, ProcessFds, Stage};
 use super::table::{Entry, Paths, Progress};
 use crate::linux::child_setup::{self, Failure, Rights, Setup};
+use crate::linux::low::{Row, Rows};
 use crate::model::{LaunchStage, RunId};
 use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -17,8 +18,9 @@ struct Pipe {
 }
 
 /// Starts what the order says. A failure is an entry too: it must be told, over a take-over if need be.
-pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>) -> Entry {
-    match try_launch(&order, soft_open_files) {
+pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>, rows: &mut Rows) -> Entry {
+    let mut row = rows.take();
+    match try_launch(&order, soft_open_files, row.as_mut()) {
         Ok((pid, report, fds)) => {
             let Ends { notify, sd } = std::mem::take(&mut order.ends);
             // Nobody shares them: they came with the order.
@@ -28,9 +30,12 @@ pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>) 
             // A copy: what is kept for long must not lie in the middle of the order, which goes. Of a thousand orders
             // that wait, each would hold on to its whole page.
             let tag = order.tag.clone();
-            Entry::new(order.run, tag, pid, Progress::Starting { report, paths }, Some(fds))
+            Entry::new(order.run, tag, pid, Progress::Starting { report, paths, row }, Some(fds))
         }
-        Err(failure) => failed(order.run, order.tag, failure.stage, failure.errno),
+        Err(failure) => {
+            row.into_iter().for_each(|row| rows.give_back(row));
+            failed(order.run, order.tag, failure.stage, failure.errno)
+        }
     }
 }
 
@@ -43,6 +48,7 @@ pub(super) fn failed(run: RunId, tag: Vec<u8>, stage: LaunchStage, errno: i32) -
 fn try_launch(
     order: &LaunchOrder,
     soft_open_files: Option<u64>,
+    row: Option<&mut Row>,
 ) -> Result<(u32, OwnedFd, ProcessFds), Failure> {
     let identity = order.identity.as_ref().filter(|identity| !is_already(identity));
     let prepare = |error: io::Error| Failure {
@@ -56,7 +62,7 @@ fn try_launch(
         Output::Apart => Some(pipe_for(identity).map_err(prepare)?),
     };
     let error_end = stderr.as_ref().unwrap_or(&stdout).write.as_fd();
-    let spawned = child_setup::spawn(&Setup {
+    let setup = Setup {
         argv: &order.argv,
         candidates: &order.candidates,
         environment: &order.environment,
@@ -75,7 +81,8 @@ fn try_launch(
         stdin: Some(order.stdin.as_deref().unwrap_or(c"/dev/null")),
         output: Some((stdout.write.as_fd(), error_end)),
         handed: None,
-    })?;
+    };
+    let spawned = child_setup::spawn(&setup, row)?;
     let fds = ProcessFds {
         pidfd: spawned.pidfd,
         stdout: stdout.read,

@@ -2,14 +2,14 @@
 //!
 //! In: the socket that the keeper left at descriptor [`LINK_FD`]. Never add here: decisions, retries, threads.
 
-pub use super::order::{Ends, HoldFor, Identity, LaunchOrder, MAX_HELD, MAX_TAG, Order, Output};
+pub use super::order::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_HELD, MAX_TAG, Order, Output};
 pub use super::report::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 
 use super::{order_frames, report_frames};
 use crate::linux::fds;
 use crate::linux::packet::{self, Waiting};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,14 @@ impl Link {
         Sender { socket: Arc::clone(&self.socket) }
     }
 
+    /// The next report, if there is one already.
+    ///
+    /// # Errors
+    /// As [`Link::receive`]; EAGAIN: there is none now.
+    pub fn try_receive(&self) -> io::Result<Option<Report>> {
+        self.take(Waiting::Never)
+    }
+
     /// Waits for the next report. `None`: the keeper is gone. A report that could not be understood or that lost its
     /// descriptors on the way is an error: the keeper believes that it was told, so the supervisor had better end without a
     /// goodbye, and its successor is told everything.
@@ -58,8 +66,12 @@ impl Link {
     /// # Errors
     /// EMFILE: no descriptor was free for those of the report, which is lost. EBADMSG: not a report.
     pub fn receive(&self) -> io::Result<Option<Report>> {
+        self.take(Waiting::Allowed)
+    }
+
+    fn take(&self, waiting: Waiting) -> io::Result<Option<Report>> {
         let packet = loop {
-            match packet::receive(self.socket.as_fd(), Waiting::Allowed) {
+            match packet::receive(self.socket.as_fd(), waiting) {
                 // The keeper died with orders unread. Told once; what it had reported comes with the next reads.
                 Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
                 received => break received?,
@@ -75,11 +87,18 @@ impl Link {
     }
 }
 
+/// For waiting for reports together with other things.
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 impl Sender {
     /// Sends an order. Waits only while the keeper is behind with hundreds of orders.
     ///
     /// # Errors
-    /// EPIPE: the keeper is gone. EMSGSIZE: a tag, path or name is too long. EMFILE, ENOMEM: the order was not sent.
+    /// EPIPE: the keeper is gone. EMSGSIZE: a tag, path, name or text is too long. EMFILE, ENOMEM: the order was not sent.
     pub fn send(&self, order: &Order) -> io::Result<()> {
         let (bytes, beside) = order_frames::encode(order)?;
         let fds = beside.all();

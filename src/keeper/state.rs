@@ -1,5 +1,6 @@
 //! The keeper's one value and its turn: wait, look at what happened, do what was ordered, tell the news.
 
+use super::above::Above;
 use super::claim::Claim;
 use super::crashes::Crashes;
 use super::held::Held;
@@ -10,6 +11,7 @@ use super::strangers::Strangers;
 use super::supervisor::{Recipe, Supervisor};
 use super::table::Table;
 use super::{KeeperOptions, say};
+use crate::linux::low::Rows;
 use crate::linux::memory::Thrift;
 use crate::linux::signals::{self, SignalQueue};
 use crate::linux::{clock, limits};
@@ -52,8 +54,11 @@ pub(super) struct Keeper {
     pub(super) in_flight: usize,
     pub(super) held: Held,
     pub(super) claim: Option<Claim>,
+    pub(super) above: Above,
     pub(super) strangers: Strangers,
     pub(super) soft_open_files: Option<u64>,
+    /// Low numbers for what children take along.
+    pub(super) rows: Rows,
     pub(super) ending: Option<Ending>,
     /// Gives the memory of many launches back.
     pub(super) thrift: Thrift,
@@ -82,6 +87,8 @@ impl Keeper {
         let numbered = |numbers: &[i32]| -> Vec<Signal> {
             numbers.iter().filter_map(|number| Signal::from_number(*number)).collect()
         };
+        // First of all, while the low numbers are free.
+        let rows = Rows::reserve();
         let relayed = numbered(&RELAYED);
         let deaf_to = relayed.iter().copied().filter(|signal| signals::is_ignored(*signal)).collect();
         for signal in numbered(&IGNORED) {
@@ -113,8 +120,10 @@ impl Keeper {
             in_flight: 0,
             held: Held::default(),
             claim: None,
+            above: Above::named_by_environment(),
             strangers: Strangers::default(),
             soft_open_files,
+            rows,
             ending: None,
             thrift: Thrift::begun(clock::now()),
         })

@@ -60,7 +60,7 @@ impl Recipe {
             candidate: 0,
         };
         let (ours, theirs) = packet::pair().map_err(prepare)?;
-        let spawned = child_setup::spawn(&Setup {
+        let setup = Setup {
             argv: &self.argv,
             candidates: &[c"/proc/self/exe".to_owned()],
             environment: &self.environment,
@@ -75,7 +75,8 @@ impl Recipe {
             stdin: Some(c"/dev/null"),
             output: None,
             handed: Some(theirs.as_fd()),
-        })?;
+        };
+        let spawned = child_setup::spawn(&setup, None)?;
         Ok(Supervisor {
             pid: spawned.pid,
             pidfd: spawned.pidfd,

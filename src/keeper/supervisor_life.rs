@@ -143,7 +143,7 @@ impl Keeper {
                 self.not_started(failure);
                 None
             }
-            Outcome::Execed | Outcome::Pending => Some(exit),
+            Outcome::Execed | Outcome::Apart | Outcome::Pending => Some(exit),
         };
         self.predecessor = exit.map(|exit| Predecessor {
             pid: supervisor.pid,

@@ -5,6 +5,7 @@
 use super::link::{LaunchOrder, ProcessFds, Stage};
 use super::report_frames::{self, Outgoing};
 use crate::linux::child_setup::Failure;
+use crate::linux::low::Row;
 use crate::model::{Exit, LaunchStage, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
@@ -42,7 +43,8 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Progress {
     /// Forked; `report` tells the outcome. The paths are for the report of a failure.
-    Starting { report: OwnedFd, paths: Box<Paths> },
+    /// It has the row until it is known to have descriptors of its own.
+    Starting { report: OwnedFd, paths: Box<Paths>, row: Option<Row> },
     /// It told that it failed, and is about to end.
     Failing(Stage),
     /// It never ran.

@@ -8,7 +8,9 @@
 
 pub use super::launch::{Failure, Outcome, Rights, Setup, Spawned, outcome};
 
-use super::launch::RECORD;
+use super::fork::{Forked, fork, part};
+use super::launch::{APART, RECORD};
+use super::low::Row;
 use crate::model::{LaunchStage, RlimitKind};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
@@ -21,11 +23,12 @@ const BUSY_PAUSE_NANOS: libc::c_long = 200_000_000;
 /// Descriptors that a child opens at once, at most: two for its output, its input, the report's new place.
 const PLACES: usize = 4;
 
-/// Starts a process. For a process with one thread (another thread could have a lock of libc's at the fork).
+/// Starts a process. With a row it shares the descriptors until it is [`Outcome::Apart`], and the row must be left alone
+/// until that is known, or that it has ended. For a process with one thread (another thread could have a lock of libc's at the fork).
 ///
 /// # Errors
 /// `Prepare`: a descriptor could not be had. `Fork`: no more processes or memory. All later failures come by the pipe.
-pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
+pub fn spawn(setup: &Setup<'_>, row: Option<&mut Row>) -> Result<Spawned, Failure> {
     let prepare = |error: &io::Error| Failure::before_fork(LaunchStage::Prepare, error);
     let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).map_err(|error| prepare(&error.into()))?;
@@ -34,19 +37,23 @@ pub fn spawn(setup: &Setup<'_>) -> Result<Spawned, Failure> {
     for _ in 0..PLACES {
         places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
     }
-    let prepared = Prepared::new(setup, told.as_raw_fd(), places.iter().map(AsRawFd::as_raw_fd).collect());
-    // SAFETY: the child runs `Prepared::run` only, which makes async-signal-safe calls on memory that was prepared and never
-    // returns.
-    let pid = unsafe { libc::fork() };
-    if pid == -1 {
-        return Err(Failure::before_fork(LaunchStage::Fork, &io::Error::last_os_error()));
-    }
-    if pid == 0 {
-        prepared.run();
-    }
+    let numbers = places.iter().map(AsRawFd::as_raw_fd).collect();
+    let prepared = match row {
+        Some(row) => {
+            row.fill(&told, setup.output).map_err(|error| prepare(&error))?;
+            Prepared::in_row(setup, row, numbers)
+        }
+        None => Prepared::new(*setup, told.as_raw_fd(), numbers),
+    };
+    let forked = fork(setup.cgroup, prepared.row.is_some())
+        .map_err(|error| Failure::before_fork(LaunchStage::Fork, &error))?;
+    let (pid, pidfd) = match forked {
+        // It makes async-signal-safe calls on memory that was prepared, and never returns.
+        Forked::Child { joined, shares } => prepared.run(joined, shares),
+        Forked::Parent { pid, pidfd } => (pid, pidfd),
+    };
     drop(places);
-    let pid = pid.unsigned_abs();
-    match super::pidfd::open(pid) {
+    match pidfd.map_or_else(|| super::pidfd::open(pid), Ok) {
         Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
         Err(error) => {
             give_up(pid);
@@ -79,10 +86,20 @@ struct Prepared<'a> {
     reopen: Option<(CString, CString)>,
     told: RawFd,
     places: Vec<RawFd>,
+    /// The first number of its row, and the one behind.
+    row: Option<(RawFd, RawFd)>,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(setup: &Setup<'a>, told: RawFd, places: Vec<RawFd>) -> Self {
+    /// With the descriptors of a row in place of their originals.
+    fn in_row(setup: &Setup<'a>, row: &'a Row, places: Vec<RawFd>) -> Self {
+        let merged = setup.output.is_some_and(|(stdout, stderr)| stdout.as_raw_fd() == stderr.as_raw_fd());
+        let output = setup.output.map(|_| row.output(merged));
+        let prepared = Self::new(Setup { output, ..*setup }, row.first(), places);
+        Self { row: Some((row.first(), row.end())), ..prepared }
+    }
+
+    fn new(setup: Setup<'a>, told: RawFd, places: Vec<RawFd>) -> Self {
         let pointers = |texts: &[CString]| -> Vec<*const c_char> {
             texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
         };
@@ -105,16 +122,19 @@ impl<'a> Prepared<'a> {
             oom_score_adj: setup.oom_score_adj.map_or_else(String::new, |score| score.to_string()),
             cgroup_procs,
             reopen: setup.output.map(|(stdout, stderr)| (by_proc(stdout), by_proc(stderr))),
-            setup: *setup,
+            setup,
             told,
             places,
+            row: None,
         }
     }
 
     /// The child's whole life before the program.
-    fn run(&self) -> ! {
+    fn run(&self, joined: bool, shares: bool) -> ! {
         let mut told = self.told;
-        let (stage, errno, candidate) = match self.set_up(&mut told) {
+        // Nothing may be opened or closed before: it would be the parent's.
+        let parted = self.part(shares).map_err(|errno| (LaunchStage::Prepare, errno));
+        let (stage, errno, candidate) = match parted.and_then(|()| self.set_up(joined, &mut told)) {
             Ok(()) => self.execute(),
             Err((stage, errno)) => (stage, errno, 0),
         };
@@ -129,9 +149,25 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// Gets descriptors of its own, and lets go of what other children have in their rows: their reports must end with them.
+    fn part(&self, shares: bool) -> Result<(), i32> {
+        let Some((first, end)) = self.row else { return Ok(()) };
+        if shares {
+            part(end)?;
+        }
+        // SAFETY: numbers only; rows begin at 3, and what lies below this one is not for this child. `APART` lives over the call.
+        unsafe {
+            if first > 3 {
+                libc::syscall(libc::SYS_close_range, 3, first - 1, 0);
+            }
+            libc::write(self.told, [APART].as_ptr().cast(), 1);
+        }
+        Ok(())
+    }
+
     /// All steps but the exec. `told` is the pipe's number, which changes on the way.
-    fn set_up(&self, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
-        // SAFETY: numbers only: the child's own copies of descriptors that only kept their numbers free. setsid cannot fail: a
+    fn set_up(&self, joined: bool, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
+        // SAFETY: numbers only: the child's own copies (or none any more) of descriptors that only kept their numbers free. setsid cannot fail: a
         // new child leads no process group.
         unsafe {
             for place in &self.places {
@@ -139,7 +175,9 @@ impl<'a> Prepared<'a> {
             }
             libc::setsid();
         }
-        self.join_cgroup();
+        if !joined {
+            self.join_cgroup();
+        }
         let output = self.reopen_output();
         self.set_limits().map_err(|errno| (LaunchStage::Limits, errno))?;
         if let Some(mask) = self.setup.umask {

@@ -82,22 +82,35 @@ impl Failure {
 pub enum Outcome {
     /// Nothing yet.
     Pending,
+    /// It has descriptors of its own now; its row can be given back. Nothing else yet.
+    Apart,
     /// It was executed (or killed before; the exit tells).
     Execed,
     /// It was not, and is ending.
     Failed(Failure),
 }
 
-/// Six bytes: stage, candidate, errno. One write of this size into a pipe is whole (pipe(7)).
+/// Six bytes: stage, candidate, errno(3). One write of this size into a pipe is whole (pipe(7)).
 pub(super) const RECORD: usize = 6;
+
+/// What a child with a row writes when it has descriptors of its own. No stage has this number.
+pub(super) const APART: u8 = u8::MAX;
 
 /// Reads what a child has told.
 pub fn outcome(report: &OwnedFd) -> Outcome {
-    let mut record = [0; RECORD];
-    match rustix::io::read(report, &mut record) {
-        Ok(0) => Outcome::Execed,
-        Ok(RECORD) => {
-            let [stage, candidate, errno @ ..] = record;
+    let mut told = [0; 1 + RECORD];
+    let count = match rustix::io::read(report, &mut told) {
+        Ok(count) => count,
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Outcome::Pending,
+        Err(_) => return Outcome::Execed,
+    };
+    let record = match &told[..count] {
+        [APART] => return Outcome::Apart,
+        [APART, record @ ..] => record,
+        record => record,
+    };
+    match <[u8; RECORD]>::try_from(record) {
+        Ok([stage, candidate, errno @ ..]) => {
             let stage = LaunchStage::ALL.get(usize::from(stage)).copied().unwrap_or(LaunchStage::Exec);
             Outcome::Failed(Failure {
                 stage,
@@ -105,9 +118,7 @@ pub fn outcome(report: &OwnedFd) -> Outcome {
                 candidate: usize::from(candidate),
             })
         }
-        // Never seen: our child writes whole records only, and nobody else has the pipe.
-        Ok(_) => Outcome::Execed,
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Outcome::Pending,
+        // The end. Other lengths are never seen: our child writes whole records only, and nobody else has the pipe.
         Err(_) => Outcome::Execed,
     }
 }

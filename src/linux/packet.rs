@@ -2,7 +2,7 @@
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -74,13 +74,25 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>], waiting: Wa
 /// # Errors
 /// EAGAIN: there is none, and waiting is not allowed. ECONNRESET: the other end died with packets unread.
 pub fn receive(socket: impl AsFd, waiting: Waiting) -> io::Result<Packet> {
-    let mut buffer = vec![0; MAX_PACKET];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = match waiting {
         Waiting::Allowed => RecvFlags::CMSG_CLOEXEC,
         Waiting::Never => RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
     };
+    // Its length first: most are a hundred bytes long, and clearing room for the longest would cost more than the question.
+    let length = loop {
+        match recv(
+            &socket,
+            &mut [0; 0],
+            flags.difference(RecvFlags::CMSG_CLOEXEC) | RecvFlags::PEEK | RecvFlags::TRUNC,
+        ) {
+            Ok((_, length)) => break length,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let mut buffer = vec![0; length.min(MAX_PACKET)];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = loop {
         match recvmsg(&socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags) {
             Ok(message) => break message,
@@ -96,7 +108,6 @@ pub fn receive(socket: impl AsFd, waiting: Waiting) -> io::Result<Packet> {
     }
     let cut = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
     buffer.truncate(message.bytes);
-    buffer.shrink_to_fit();
     Ok(Packet { bytes: buffer, fds, cut })
 }
 

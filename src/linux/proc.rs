@@ -79,6 +79,13 @@ pub fn comm(pid: u32) -> io::Result<String> {
     Ok(stat(pid)?.comm)
 }
 
+/// The real user of a process (`Uid` of proc_pid_status(5)); `None` where it is gone.
+pub fn user(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// How many files a process has open, and may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFiles {
@@ -104,6 +111,28 @@ pub fn ignores(pid: u32, signal: i32) -> Option<bool> {
     let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
     let bit = u32::try_from(signal).ok()?.checked_sub(1)?;
     Some(mask.checked_shr(bit)? & 1 == 1)
+}
+
+/// The states of a process's threads, as [`ProcessStat::state`] has them.
+///
+/// # Errors
+/// ENOENT or ESRCH: there is no such process.
+pub fn thread_states(pid: u32) -> io::Result<Vec<char>> {
+    let mut states = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that ended meanwhile has no state.
+        let Ok(bytes) = fs::read(entry?.path().join("stat")) else { continue };
+        states.extend(parse_stat(&bytes).map(|stat| stat.state));
+    }
+    Ok(states)
+}
+
+/// The numbers that a process has in the pid namespaces below ours, from the outermost to its own (`NSpid` of
+/// proc_pid_status(5)); none where it is in ours.
+pub fn inner_pids(pid: u32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    line.split_ascii_whitespace().skip(1).filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// A variable of the environment that a process was executed with; `None` without it, or where it may not be seen.

@@ -22,14 +22,15 @@ pub mod tail;
 mod tests;
 
 pub use recent::KEPT;
-pub use settings::{FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, SinkSettings, SinkTarget};
+pub use settings::{
+    FollowItem, FollowSink, FollowSource, FollowVerdict, LogEvent, Output, SinkSettings, SinkTarget,
+};
 
 use crate::model::{InstanceLabel, LogStream, RunId};
 use follow::Wish;
 use pump::{Line, Order, Pump};
 use rustix::event::EventfdFlags;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
@@ -59,17 +60,10 @@ impl Logger {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Begins to read `pipe` (its read end; it is made non-blocking) into `sink`. A pipe that the run already has
-    /// for this stream is closed.
-    pub fn attach(
-        &self,
-        run: RunId,
-        label: InstanceLabel,
-        stream: LogStream,
-        pipe: OwnedFd,
-        sink: SinkSettings,
-    ) {
-        self.shared.order(Order::Attach { run, label, stream, pipe, sink });
+    /// Begins to read these pipes, all that the run has (read ends; they are made non-blocking). A pipe that it already has
+    /// for a stream is closed.
+    pub fn attach(&self, run: RunId, label: InstanceLabel, outputs: Vec<Output>) {
+        self.shared.order(Order::Attach { run, label, outputs });
     }
 
     /// Sends the run's output elsewhere from now on. Unknown runs are ignored.

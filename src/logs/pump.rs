@@ -6,7 +6,7 @@
 use super::follow::{Back, Followers, Wish};
 use super::line::Framer;
 use super::recent::Recent;
-use super::settings::{FollowSink, LogEvent, SinkSettings};
+use super::settings::{FollowSink, LogEvent, Output, SinkSettings};
 use super::sinks::Sinks;
 use crate::model::{InstanceLabel, LogStream, RunId};
 use rustix::buffer::spare_capacity;
@@ -48,9 +48,7 @@ pub(super) enum Order {
     Attach {
         run: RunId,
         label: InstanceLabel,
-        stream: LogStream,
-        pipe: OwnedFd,
-        sink: SinkSettings,
+        outputs: Vec<Output>,
     },
     Respec {
         run: RunId,
@@ -214,7 +212,11 @@ impl Pump {
 
     fn obey(&mut self, order: Order) -> std::ops::ControlFlow<()> {
         match order {
-            Order::Attach { run, label, stream, pipe, sink } => self.attach(run, (label, stream), pipe, sink),
+            Order::Attach { run, label, outputs } => {
+                for Output { stream, pipe, sink } in outputs {
+                    self.attach(run, (label.clone(), stream), pipe, sink);
+                }
+            }
             Order::Respec { run, stream, sink } => self.respec(run, stream, sink),
             Order::Drain { run } => drop(self.draining.insert(run, self.now + DRAIN)),
             Order::Detach { run } => self.detach(run),
@@ -272,7 +274,7 @@ impl Pump {
 
     fn detach(&mut self, run: RunId) {
         self.close_all(run);
-        self.last_words(run);
+        self.take_last_words(run);
     }
 
     fn close_all(&mut self, run: RunId) {
@@ -288,10 +290,17 @@ impl Pump {
         tokens.iter().copied().find(|token| self.pipes.get(token).is_some_and(|pipe| pipe.stream.1 == stream))
     }
 
+    /// Where nobody can write to a run any more, that is told unasked: its end, which follows in most cases, need not wait for
+    /// a question and an answer then.
     fn serve_unless_draining(&mut self, token: u64) {
-        let draining = self.pipes.get(&token).is_some_and(|pipe| self.draining.contains_key(&pipe.run));
-        if !draining {
-            self.serve(token);
+        let Some(run) = self.pipes.get(&token).map(|pipe| pipe.run) else { return };
+        if self.draining.contains_key(&run) {
+            return;
+        }
+        if self.serve(token) == Served::Closed && !self.runs.contains_key(&run) {
+            self.tell_news();
+            let last = self.last_words(run);
+            (self.on_event)(LogEvent::Closed { run, last });
         }
     }
 
@@ -307,17 +316,23 @@ impl Pump {
             if dry || self.now >= end {
                 self.draining.remove(&run);
                 self.tell_news();
-                let last = self.last_words(run);
+                let last = self.take_last_words(run);
                 (self.on_event)(LogEvent::Drained { run, last });
             }
         }
     }
 
-    fn last_words(&mut self, run: RunId) -> Vec<u8> {
-        let mut take = |stream| self.recent.remove(&(run, stream)).unwrap_or_default().take();
-        let mut last = take(LogStream::Stdout);
-        last.append(&mut take(LogStream::Stderr));
+    fn take_last_words(&mut self, run: RunId) -> Vec<u8> {
+        let last = self.last_words(run);
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            self.recent.remove(&(run, stream));
+        }
         last
+    }
+
+    fn last_words(&self, run: RunId) -> Vec<u8> {
+        let of = |stream| self.recent.get(&(run, stream)).map_or(&[][..], Recent::bytes);
+        [of(LogStream::Stdout), of(LogStream::Stderr)].concat()
     }
 
     /// Reads a pipe's share of this turn.

@@ -18,8 +18,8 @@ impl Recent {
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn take(self) -> Vec<u8> {
-        self.0
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -33,11 +33,11 @@ mod tests {
         for size in [1, 7, KEPT - 1, KEPT, KEPT + 1, 2000] {
             let mut recent = Recent::default();
             text.chunks(size).for_each(|chunk| recent.add(chunk));
-            assert_eq!(recent.take(), text[2000 - KEPT..], "in chunks of {size}");
+            assert_eq!(recent.bytes(), &text[2000 - KEPT..], "in chunks of {size}");
         }
         let mut recent = Recent::default();
         recent.add(b"a");
         recent.add(b"b");
-        assert_eq!(recent.take(), b"ab");
+        assert_eq!(recent.bytes(), b"ab");
     }
 }

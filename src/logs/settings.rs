@@ -3,6 +3,7 @@
 //! Never add here: file descriptors, clocks, or what should be *done* about an event.
 
 use crate::model::{InstanceLabel, LogStream, RunId};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Where one stream of output goes.
@@ -44,9 +45,28 @@ impl SinkSettings {
     }
 }
 
+/// A pipe of a run.
+#[derive(Debug)]
+pub struct Output {
+    /// What flows through it.
+    pub stream: LogStream,
+    /// Its read end.
+    pub pipe: OwnedFd,
+    /// Where to.
+    pub sink: SinkSettings,
+}
+
 /// What the pump has to say. Delivered on its thread, in the order in which things happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEvent {
+    /// Nobody can write into any of the run's pipes any more, and all that they held has been written (or counted as
+    /// dropped). Told by itself, once; never for a run whose pipes were still open when it was drained.
+    Closed {
+        /// Which run.
+        run: RunId,
+        /// As in [`LogEvent::Drained`], which says it once more.
+        last: Vec<u8>,
+    },
     /// Everything that was in the run's pipes when the order came has been written (or counted as dropped), or a
     /// second has passed. The answer to every [`super::Logger::drain`], exactly one, also for an unknown run.
     Drained {

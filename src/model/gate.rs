@@ -1,6 +1,7 @@
 //! What a program tells about itself, and what sppm makes of it: busy, ready, alive; and what runs before a stop.
 
 use super::Template;
+use std::fmt;
 use std::time::Duration;
 
 /// `working_lock:` in full: what stands between a stop that is wanted and the signal. Always on.
@@ -141,5 +142,26 @@ impl HookKind {
             Self::BeforeRestart => "hooks.before_restart",
             Self::BeforeStop => "hooks.before_stop",
         }
+    }
+}
+
+/// What kind of stop is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// It is to stay stopped.
+    Stop,
+    /// Another run follows.
+    Restart,
+    /// The supervisor ends.
+    Shutdown,
+}
+
+impl fmt::Display for StopKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Shutdown => "shutdown",
+        })
     }
 }

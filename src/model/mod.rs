@@ -15,7 +15,7 @@ mod template;
 
 pub use exit::{Exit, ExitMatch};
 pub use gate::{
-    Hook, HookKind, Hooks, LockKind, LockPath, OnStop, PastMaxBusy, Readiness, ReadyBy, WorkGate,
+    Hook, HookKind, Hooks, LockKind, LockPath, OnStop, PastMaxBusy, Readiness, ReadyBy, StopKind, WorkGate,
 };
 pub use moment::Moment;
 pub use name::{InstanceLabel, InvalidName, ProgramName, Slot};

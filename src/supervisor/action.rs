@@ -3,7 +3,7 @@
 use super::{Instance, Override, ShutdownRecord};
 use crate::model::{
     Exit, Generation, HookKind, InstanceLabel, LaunchFailure, Program, ProgramName, RunId, Signal, Slot,
-    StopScope, Template,
+    StopKind, StopScope, Template,
 };
 use std::sync::Arc;
 
@@ -67,6 +67,13 @@ pub enum Action {
         run: RunId,
         /// Which hook.
         hook: HookKind,
+    },
+    /// Tell the run that a stop is wanted, and why; `None`: it is not wanted any more. Nobody need listen.
+    TellStop {
+        /// Which run.
+        run: RunId,
+        /// What is wanted.
+        stop: Option<(StopKind, String)>,
     },
     /// Ask when the run last gave a sign of life. Answered by `Beat`.
     CheckBeat {
@@ -154,6 +161,7 @@ impl Action {
             | Self::RunStopCommand { run, .. }
             | Self::RunHook { run, .. }
             | Self::EndHook { run, .. }
+            | Self::TellStop { run, .. }
             | Self::Signal { run, .. }
             | Self::Kill { run }
             | Self::LookAtWork { run }

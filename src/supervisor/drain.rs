@@ -5,7 +5,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::{StopReason, Wish};
 use super::{Action, Drain, Fact, HookFailure, Instance, Patience, Phase, Replace, Run, StopStage, Work};
-use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy};
+use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy, StopKind};
 use std::time::Duration;
 
 /// Why it runs after a stop that was taken back.
@@ -20,7 +20,18 @@ impl Instance {
         run.busy_since = None;
         run.busy_what = None;
         run.patience = Patience::Whole;
+        self.tell_stop(turn, &run);
         self.next_hook(turn, run, None);
+    }
+
+    pub(super) fn tell_stop(&self, turn: &mut Turn<'_>, run: &Run) {
+        let kind = match &turn.wish {
+            Wish::Stop(StopReason::Shutdown { .. }) => StopKind::Shutdown,
+            Wish::Stop(_) => StopKind::Stop,
+            Wish::Run => StopKind::Restart,
+        };
+        let why = self.stop_text(turn, run);
+        turn.out.push_back(Action::TellStop { run: run.id, stop: Some((kind, why)) });
     }
 
     /// Neither a task nor a grace period is waited for.
@@ -137,6 +148,7 @@ impl Instance {
 
     /// Back to what it was: nothing was signalled.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>, run: Run, why: &str) {
+        turn.out.push_back(Action::TellStop { run: run.id, stop: None });
         let phase = undrained(turn.now, run);
         self.enter(turn, phase, Some(why.to_owned()));
     }
@@ -147,6 +159,7 @@ impl Instance {
         self.phase = match phase {
             Phase::Draining(run, drain) if run.late.is_none() && run.spec.hooks.before_restart.is_some() => {
                 self.leave_drain(turn, &run, drain, false);
+                turn.out.push_back(Action::TellStop { run: run.id, stop: None });
                 undrained(turn.now, run)
             }
             other => other,

@@ -219,6 +219,9 @@ impl Instance {
     /// Orders whose answer may have been lost are given again.
     fn resume(&mut self, turn: &mut Turn<'_>) {
         self.take_spec(turn);
+        if let Phase::Draining(run, _) | Phase::Stopping(run, StopStage::Asked { .. }) = &self.phase {
+            self.tell_stop(turn, run);
+        }
         match &mut self.phase {
             // What it said meanwhile is told in a moment.
             Phase::Starting(run) if run.ready_deadline().is_some_and(|at| at <= turn.now) => {

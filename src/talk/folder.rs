@@ -106,6 +106,25 @@ pub fn make(
     Ok(Opened { places, fifo, sd })
 }
 
+/// Makes an empty working lock outside of the instance's folder, of mode 0600, for `owner` (user and group) where that is not who we
+/// are. What is there stays as it is, whatever it is.
+///
+/// # Errors
+/// As open(2): mostly ENOENT, the folder is not there.
+pub fn make_lock(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => {
+            if let Some((uid, gid)) = owner {
+                rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            }
+            Ok(())
+        }
+        Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Removes the folder of an instance, after its run's end. What cannot be removed is left for the next run's [`make`].
 ///
 /// # Errors

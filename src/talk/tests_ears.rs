@@ -27,7 +27,7 @@ struct Program {
     fifo: File,
     sd: UnixDatagram,
     /// What the keeper holds.
-    _opened: Opened,
+    opened: Opened,
 }
 
 impl Rig {
@@ -38,15 +38,24 @@ impl Rig {
     }
 
     fn program(&self, number: u128) -> Program {
+        let program = self.unheard(number);
+        self.attach(&program);
+        program
+    }
+
+    fn unheard(&self, number: u128) -> Program {
         let label = InstanceLabel::recorded(&format!("p{number}"));
         let opened = make(&self.folder.path().join("i"), &label, None, true, &EnvFile::default()).unwrap();
-        let run = RunId::from_bits(number);
-        let sd = opened.sd.as_ref().map(|sd| sd.try_clone().unwrap());
-        self.ears.attach(run, opened.fifo.try_clone().unwrap(), sd);
         let fifo = File::options().write(true).open(&opened.places.notify).unwrap();
-        let socket = UnixDatagram::unbound().unwrap();
-        socket.connect(opened.places.sd.as_ref().unwrap()).unwrap();
-        Program { run, fifo, sd: socket, _opened: opened }
+        let sd = UnixDatagram::unbound().unwrap();
+        sd.connect(opened.places.sd.as_ref().unwrap()).unwrap();
+        Program { run: RunId::from_bits(number), fifo, sd, opened }
+    }
+
+    fn attach(&self, program: &Program) {
+        let Opened { fifo, sd, .. } = &program.opened;
+        let sd = sd.as_ref().map(|sd| sd.try_clone().unwrap());
+        self.ears.attach(program.run, fifo.try_clone().unwrap(), sd);
     }
 
     fn next(&self) -> (RunId, Heard) {
@@ -208,13 +217,15 @@ fn lingering() -> (std::net::TcpStream, std::net::TcpListener) {
 #[test]
 fn a_descriptor_whose_close_takes_long_keeps_nobody_waiting() {
     let rig = Rig::new();
-    let (hostile, mut other) = (rig.program(1), rig.program(2));
+    let (hostile, mut other) = (rig.unheard(1), rig.program(2));
     let mut listeners = Vec::new();
     for _ in 0..6 {
         let (stream, listener) = lingering();
         send(&hostile.sd, "FDSTORE=1", &[stream.as_fd()]);
         listeners.push(listener);
     }
+    // Only now: the last to close one is who waits, and that must not be this test.
+    rig.attach(&hostile);
     let asked = Instant::now();
     other.fifo.write_all(b"idle\n").unwrap();
     assert_eq!(rig.next(), (other.run, line(Saying::Idle)));
@@ -247,9 +258,7 @@ fn ears_that_end_leave_the_ends_to_their_successor() {
     while rig.heard.recv().is_ok() {}
     program.fifo.write_all(b"ready\n").unwrap();
     program.sd.send(b"READY=1").unwrap();
-    let opened = &program._opened;
-    let sd = opened.sd.as_ref().map(|sd| sd.try_clone().unwrap());
-    successor.ears.attach(program.run, opened.fifo.try_clone().unwrap(), sd);
+    successor.attach(&program);
     assert!(successor.ears.drain(program.run));
     assert_eq!(successor.all().len(), 2);
 }

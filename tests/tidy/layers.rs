@@ -14,12 +14,27 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("files", &["model", "linux"]),
     ("journal", &["model", "linux"]),
     ("talk", &["model", "linux"]),
+    ("work", &["model", "linux"]),
+    ("channel", &["model", "linux"]),
     // The journal's entries are a promise to strangers, like the rest of what goes over the socket.
     ("control", &["model", "linux", "journal"]),
     ("keeper", &["model", "linux"]),
     (
         "daemon",
-        &["model", "config", "supervisor", "linux", "logs", "files", "journal", "talk", "control", "keeper"],
+        &[
+            "model",
+            "config",
+            "supervisor",
+            "linux",
+            "logs",
+            "files",
+            "journal",
+            "talk",
+            "work",
+            "channel",
+            "control",
+            "keeper",
+        ],
     ),
     // For other programs: it stands alone, and is compiled without all the rest too.
     ("client", &[]),

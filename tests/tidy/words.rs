@@ -7,6 +7,8 @@ use super::{none, source};
 const UNSAFE: &[(&str, usize)] = &[
     ("src/linux/datagram.rs", 3),
     ("src/linux/fds.rs", 2),
+    ("src/linux/flock.rs", 2),
+    ("src/linux/fork.rs", 5),
     ("src/linux/memory.rs", 6),
     ("src/linux/peer.rs", 1),
     ("src/linux/pidfd.rs", 1),
@@ -42,6 +44,7 @@ const SLEEPING: &[&str] = &[
     "src/cli/commands/logs.rs",
     "src/cli/feed.rs",
     "src/cli/wait.rs",
+    "src/cli/commands/busy.rs",
     "src/client/rest.rs",
     "src/keeper/link.rs",
 ];

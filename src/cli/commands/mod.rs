@@ -1,12 +1,15 @@
 //! One file per command: ask, wait, show. Never add here: a decision about programs.
 
+mod busy;
 mod check;
 mod completions;
 mod diff;
 mod events;
 mod init;
+mod kv;
 mod logs;
 mod man;
+mod messages;
 mod restart;
 mod run;
 mod scale;
@@ -57,6 +60,10 @@ pub(super) fn execute(session: &Session<'_>, command: &Command) -> Outcome {
         Command::Events(args) => events::events(session, args),
         Command::History(args) => events::history(session, args),
         Command::Diff => diff::diff(session),
+        Command::Publish(args) => messages::publish(session, args),
+        Command::Subscribe(args) => messages::subscribe(session, args),
+        Command::Kv(args) => kv::kv(session, args),
+        Command::Busy(args) => busy::busy(session, args),
         Command::Init(args) => init::init(session, &args.command),
         Command::Check => check::check(session),
         Command::Schema => schema::schema(session),

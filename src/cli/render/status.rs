@@ -15,7 +15,7 @@ pub(in crate::cli) fn localised(mut status: StatusDto, clock: &Clock) -> StatusD
     }
     for program in &mut status.programs {
         program.flag = program.flag.as_deref().map(|flag| clock.sentence(flag));
-        for instance in &mut program.instances {
+        for instance in program.instances.iter_mut().filter(|instance| !instance.reason.is_empty()) {
             instance.reason = clock.sentence(&instance.reason);
         }
     }

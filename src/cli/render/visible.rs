@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 /// Text of others with everything that a terminal would obey made visible: `^[` for escape, `<U+202E>` for
 /// characters that turn the writing direction. Tabs stay.
 pub(in crate::cli) fn visible(text: &str) -> String {
+    // Most texts are harmless as they are.
+    if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

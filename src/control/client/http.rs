@@ -129,6 +129,14 @@ impl<R: BufRead> Body<R> {
         Self { reader, state }
     }
 
+    /// How many bytes are to come, as far as that was said.
+    pub(super) fn announced(&self) -> u64 {
+        match self.state {
+            State::Length(length) => length,
+            State::UntilClose | State::Chunk(_) | State::Between | State::Done => 0,
+        }
+    }
+
     /// Reads the line that announces a chunk, extensions ignored; after the last one, the trailer.
     fn announce(&mut self) -> io::Result<State> {
         let line = self.line()?;

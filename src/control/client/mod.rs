@@ -8,7 +8,7 @@ mod http;
 mod target;
 
 pub use events::Events;
-pub use target::{Target, events, history, logs, settle, status, why};
+pub use target::{Target, events, history, key, keys, logs, messages, settle, status, why};
 
 use super::wire::{ErrorDto, ErrorKind};
 use http::{Body, Head};
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// The longest successful answer: a status of 10,000 programs is about 6 MiB.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+/// So much room is made for an answer before it has come.
+const MAX_ROOM: u64 = 8 * 1024 * 1024;
 /// The longest answer that says what went wrong.
 const MAX_ERROR: u64 = 1024 * 1024;
 /// A supervisor that takes over answers again within a second; the socket refuses meanwhile.
@@ -96,6 +98,28 @@ impl Client {
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
         decode(self.exchange("POST", target, &body, patience)?)
+    }
+
+    /// Sets something with PUT and a JSON body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn put<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        decode(self.exchange("PUT", target, &body, patience)?)
+    }
+
+    /// Removes something with DELETE.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn delete<T: DeserializeOwned>(&self, target: &Target, patience: Duration) -> Result<T, ClientError> {
+        decode(self.exchange("DELETE", target, &[], patience)?)
     }
 
     /// Opens a stream of server-sent events. Between two events any time may pass: the server's keep-alive
@@ -179,7 +203,8 @@ fn decode<T: DeserializeOwned>(body: Body) -> Result<T, ClientError> {
 }
 
 fn read_all(body: Body, limit: u64) -> Result<Vec<u8>, ClientError> {
-    let mut bytes = Vec::new();
+    // As much as is announced, within reason: growing by doubling would copy and touch twice as much memory.
+    let mut bytes = Vec::with_capacity(body.announced().min(limit).min(MAX_ROOM) as usize);
     body.take(limit + 1).read_to_end(&mut bytes).map_err(from_io)?;
     match bytes.len() as u64 > limit {
         true => Err(ClientError::Protocol(format!("it is longer than {limit} bytes"))),

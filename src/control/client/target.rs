@@ -81,6 +81,26 @@ pub fn why(name: &str) -> Target {
     target
 }
 
+/// Messages of these topics or patterns; none = all.
+pub fn messages(topics: &[String]) -> Target {
+    topics.iter().fold(Target::path("/v1/messages"), |target, topic| target.with("topic", topic))
+}
+
+/// The keys of the store that begin with `prefix`.
+pub fn keys(prefix: &str) -> Target {
+    Target::path("/v1/kv").with("prefix", prefix)
+}
+
+/// A key of the store; where it has this version, if one is given.
+pub fn key(key: &str, version: Option<u64>) -> Target {
+    let mut target = Target::path("/v1/kv/");
+    target.encode(key);
+    match version {
+        Some(version) => target.with("if_version", &version.to_string()),
+        None => target,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! From a bounded queue of items to a stream of server-sent events.
 
 use crate::control::lines::FeedReader;
-use crate::control::request::EventItem;
+use crate::control::request::{EventItem, MessageItem, Messages};
 use crate::control::wire::LogItem;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -35,6 +35,14 @@ impl Source for FeedReader {
     }
 }
 
+impl Source for Box<dyn Messages> {
+    type Item = MessageItem;
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<MessageItem>> {
+        self.as_mut().poll_next(context)
+    }
+}
+
 /// A feed as server-sent events, one JSON object each.
 struct Items<S: Source> {
     source: S,
@@ -64,11 +72,22 @@ pub(super) fn lines(items: FeedReader) -> Response {
 pub(super) fn events(items: mpsc::Receiver<EventItem>) -> Response {
     let render = |item: EventItem| match item {
         EventItem::Entry(entry) => Event::default().id(entry.seq.to_string()).data(json(&entry)),
-        EventItem::Missed(count) => {
-            Event::default().event("missed").data(json(&serde_json::json!({ "missed": count })))
-        }
+        EventItem::Missed(count) => missed(count),
     };
     respond(items, render)
+}
+
+/// The response that carries messages.
+pub(super) fn messages(items: Box<dyn Messages>) -> Response {
+    let render = |item: MessageItem| match item {
+        MessageItem::Message(message) => Event::default().data(json(&message)),
+        MessageItem::Missed(count) => missed(count),
+    };
+    respond(items, render)
+}
+
+fn missed(count: u64) -> Event {
+    Event::default().event("missed").data(json(&serde_json::json!({ "missed": count })))
 }
 
 fn respond<S: Source>(source: S, render: fn(S::Item) -> Event) -> Response {

@@ -12,6 +12,7 @@ mod orders;
 mod patient;
 mod room;
 mod routes;
+mod talk;
 mod who;
 
 pub use access::Access;

@@ -41,15 +41,16 @@ impl Order {
     }
 }
 
-async fn body(request: Request) -> Result<Bytes, Response> {
+/// A body of at most so many bytes.
+pub(super) async fn body(request: Request, most: usize) -> Result<Bytes, Response> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY) {
-        return Err(too_large());
+    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > most) {
+        return Err(too_large(most));
     }
     let body: Body = request.into_body();
-    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY)).await {
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(too_large()),
+        Ok(Err(_)) => Err(too_large(most)),
         Err(_) => Err(failure(ErrorDto::new(ErrorKind::TimedOut, "the body did not come in time"))),
     }
 }
@@ -63,17 +64,16 @@ fn order(bytes: &[u8]) -> Result<Order, String> {
     }
 }
 
-fn too_large() -> Response {
-    let error =
-        ErrorDto::new(ErrorKind::Usage, format!("the body is cut off or longer than {MAX_BODY} bytes"));
+fn too_large(most: usize) -> Response {
+    let error = ErrorDto::new(ErrorKind::Usage, format!("the body is cut off or longer than {most} bytes"));
     (StatusCode::PAYLOAD_TOO_LARGE, Json(error)).into_response()
 }
 
 /// Whoever orders something, and the queue where they stand.
 pub(super) struct Orderer {
-    shared: Shared,
-    peer: Peer,
-    seat: Arc<Seat>,
+    pub(super) shared: Shared,
+    pub(super) peer: Peer,
+    pub(super) seat: Arc<Seat>,
 }
 
 impl FromRequestParts<Shared> for Orderer {
@@ -103,7 +103,7 @@ async fn act_in(
     request: Request,
     make: impl FnOnce(Order) -> Result<ApiRequest, &'static str>,
 ) -> Response {
-    let bytes = match body(request).await {
+    let bytes = match body(request, MAX_BODY).await {
         Ok(bytes) => bytes,
         Err(refused) => return refused,
     };

@@ -5,14 +5,14 @@ use super::access::Admission;
 use super::lane::{Lane, in_turn};
 use super::room::{NoSeat, Seat};
 use super::who::who;
-use super::{Door, feed, orders};
+use super::{Door, feed, orders, talk};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
 use crate::control::wire::{ErrorDto, ErrorKind};
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::{StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ pub(super) fn router(door: Door) -> Router {
         .route("/v1/programs/{name}", get(program))
         .route("/v1/logs", get(logs))
         .route("/v1/events", get(events))
+        .route("/v1/messages", get(talk::messages))
+        .route("/v1/kv", get(talk::keys))
+        .route("/v1/kv/{*key}", get(talk::key).delete(talk::delete))
         .route_layer(from_fn_with_state(shared.quick.clone(), in_turn));
     let slow = Router::new()
         .route("/v1/diff", get(diff))
@@ -58,6 +61,8 @@ pub(super) fn router(door: Door) -> Router {
         .route("/v1/signal", post(orders::signal))
         .route("/v1/scale", post(orders::scale))
         .route("/v1/shutdown", post(orders::shutdown))
+        .route("/v1/messages", post(talk::publish))
+        .route("/v1/kv/{*key}", put(talk::set))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || {
             let error = ErrorDto::new(ErrorKind::Usage, "there is nothing at this path");
@@ -106,7 +111,7 @@ pub(super) fn usage(message: impl Into<String>) -> Response {
 
 impl Shared {
     /// Hands a request to the supervisor and waits for what it says.
-    async fn call(&self, peer: Peer, request: ApiRequest) -> Result<Sent, Response> {
+    pub(super) async fn call(&self, peer: Peer, request: ApiRequest) -> Result<Sent, Response> {
         check_names(request.names()).map_err(usage)?;
         let (reply, answer) = Reply::channel();
         let who = who(peer, &request).await;
@@ -122,7 +127,7 @@ impl Shared {
     pub(super) async fn ask(&self, peer: Peer, request: ApiRequest) -> Response {
         match self.call(peer, request).await {
             Ok(Sent::Answer(answer)) => render(answer),
-            Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
+            Ok(Sent::Feed(_) | Sent::Events(_) | Sent::Messages(_)) => unexpected(),
             Err(refused) => refused,
         }
     }
@@ -145,11 +150,11 @@ pub(super) fn too_much() -> Response {
     failure(error.with_help("read them first"))
 }
 
-fn unexpected() -> Response {
+pub(super) fn unexpected() -> Response {
     failure(ErrorDto::new(ErrorKind::Failed, "the supervisor answered another question"))
 }
 
-fn render(answer: Answer) -> Response {
+pub(super) fn render(answer: Answer) -> Response {
     match answer {
         Answer::Status(status) => json(StatusCode::OK, &status),
         Answer::Diff(diff) => json(StatusCode::OK, &diff),
@@ -157,6 +162,9 @@ fn render(answer: Answer) -> Response {
         Answer::Settled(settled) => json(StatusCode::OK, &settled),
         Answer::History(entries) => json(StatusCode::OK, &entries),
         Answer::Why(why) => json(StatusCode::OK, &why),
+        Answer::Published(published) => json(StatusCode::OK, &published),
+        Answer::Key(key) => json(StatusCode::OK, &key),
+        Answer::Keys(keys) => json(StatusCode::OK, &keys),
         Answer::Error(error) => failure(error),
     }
 }
@@ -171,7 +179,7 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response {
     }
 }
 
-type Pairs = Query<Vec<(String, String)>>;
+pub(super) type Pairs = Query<Vec<(String, String)>>;
 
 /// The parameters of a query; a word that nobody knows is an error, not silence.
 struct Parameters {
@@ -220,7 +228,7 @@ async fn program(State(shared): State<Shared>, peer: Peer, Path(name): Path<Stri
             }
         }
         Ok(Sent::Answer(other)) => render(other),
-        Ok(Sent::Feed(_) | Sent::Events(_)) => unexpected(),
+        Ok(Sent::Feed(_) | Sent::Events(_) | Sent::Messages(_)) => unexpected(),
         Err(refused) => refused,
     }
 }
@@ -276,7 +284,7 @@ async fn logs(
     }
     match shared.call(peer, ApiRequest::Logs { names: found.names, lines, follow }).await {
         Ok(Sent::Feed(items)) => feed::lines(items),
-        Ok(Sent::Events(_)) => unexpected(),
+        Ok(Sent::Events(_) | Sent::Messages(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
     }
@@ -305,7 +313,7 @@ async fn events(
     }
     match shared.call(peer, ApiRequest::Events { names: found.names, after }).await {
         Ok(Sent::Events(items)) => feed::events(items),
-        Ok(Sent::Feed(_)) => unexpected(),
+        Ok(Sent::Feed(_) | Sent::Messages(_)) => unexpected(),
         Ok(Sent::Answer(answer)) => render(answer),
         Err(refused) => refused,
     }

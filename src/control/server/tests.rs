@@ -4,9 +4,10 @@
 
 use super::*;
 use crate::control::client::{self, Client, ClientError, Target};
-use crate::control::request::{Answer, ApiRequest, EventItem, Feed};
+use crate::control::request::{Answer, ApiRequest, ChannelRequest, EventItem, Feed};
 use crate::control::wire::{
-    AcceptedDto, ErrorDto, ErrorKind, LogItem, ScaleTo, SettleDto, StatusDto, SupervisorDto, WhyDto,
+    AcceptedDto, ErrorDto, ErrorKind, KvDto, LogItem, PublishedDto, ScaleTo, SettleDto, StatusDto,
+    SupervisorDto, WhyDto,
 };
 use crate::journal::{Entry, Kind};
 use crate::model::Signal;
@@ -85,6 +86,69 @@ impl Drop for Stage {
     }
 }
 
+/// Says back what was asked for.
+fn channel(request: ChannelRequest) -> Answer {
+    match request {
+        ChannelRequest::Publish { topic, data } if topic.is_empty() => {
+            Answer::Error(ErrorDto::new(ErrorKind::Usage, data))
+        }
+        ChannelRequest::Publish { .. } | ChannelRequest::Messages { .. } => {
+            Answer::Published(PublishedDto { subscribers: 2 })
+        }
+        ChannelRequest::Keys { prefix } => {
+            Answer::Keys(vec![KvDto { key: prefix, version: 1, data: Some("x".to_owned()) }])
+        }
+        ChannelRequest::Get { key } => Answer::Key(KvDto { key, version: 7, data: Some("v".to_owned()) }),
+        ChannelRequest::Set { key, data, expected } => {
+            Answer::Key(KvDto { key, version: expected.unwrap_or(0) + 1, data: Some(data) })
+        }
+        ChannelRequest::Delete { expected: Some(_), .. } => {
+            Answer::Error(ErrorDto::new(ErrorKind::Changed, "changed"))
+        }
+        ChannelRequest::Delete { key, expected: None } => Answer::Key(KvDto { key, version: 7, data: None }),
+    }
+}
+
+#[test]
+fn keys_and_messages_go_over_the_socket_as_they_are() {
+    let stage = Stage::new();
+    let client = stage.client();
+    let get: KvDto = client.get(&client::key("jobs/a.b", None), SOON).unwrap();
+    assert_eq!((get.key.as_str(), get.version), ("jobs/a.b", 7));
+    let body = json!({ "data": {"b": [1, 2]}, "if_version": 4 });
+    let set: KvDto = client.put(&client::key("k", None), &body, SOON).unwrap();
+    assert_eq!((set.version, set.data.as_deref()), (5, Some("{\"b\":[1,2]}")));
+    let set: KvDto = client.put(&client::key("k", None), &json!({ "data": "a b" }), SOON).unwrap();
+    assert_eq!((set.version, set.data.as_deref()), (1, Some("a b")));
+    let gone: KvDto = client.delete(&client::key("k", None), SOON).unwrap();
+    assert_eq!(gone.version, 7);
+    let changed = client.delete::<KvDto>(&client::key("k", Some(3)), SOON).unwrap_err();
+    assert!(matches!(changed, ClientError::Refused(error) if error.error.kind == ErrorKind::Changed));
+    assert_eq!(
+        stage.last(),
+        ApiRequest::Channel(ChannelRequest::Delete { key: "k".into(), expected: Some(3) })
+    );
+    let keys: Vec<KvDto> = client.get(&client::keys("jobs/"), SOON).unwrap();
+    assert_eq!(keys[0].key, "jobs/");
+    let long = "\"".repeat(60_000);
+    let body = json!({ "topic": "t", "data": long });
+    let published: PublishedDto = client.post(&Target::path("/v1/messages"), &body, SOON).unwrap();
+    assert_eq!(published.subscribers, 2);
+    assert_eq!(stage.last(), ApiRequest::Channel(ChannelRequest::Publish { topic: "t".into(), data: long }));
+    for (method, path, body) in [
+        ("POST", "/v1/messages", "{\"topic\": \"t\"}"),
+        ("PUT", "/v1/kv/k", "{\"data\": 1, \"x\": 2}"),
+        ("PUT", "/v1/kv/k", "nonsense"),
+        ("GET", "/v1/kv?x=1", ""),
+        ("GET", "/v1/messages?name=x", ""),
+        ("DELETE", "/v1/kv/k?if_version=x", ""),
+    ] {
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        assert!(stage.raw(request.as_bytes()).contains(" 400 "), "{method} {path} {body}");
+    }
+}
+
 fn play(call: Call, feeds: &Mutex<Vec<Feed>>) {
     match call.request {
         ApiRequest::Status { names } if names == ["ghost"] => {
@@ -111,6 +175,7 @@ fn play(call: Call, feeds: &Mutex<Vec<Feed>>) {
         ApiRequest::Why { name } => {
             call.reply.send(Answer::Why(Box::new(WhyDto { program: name, ..WhyDto::default() })));
         }
+        ApiRequest::Channel(request) => call.reply.send(channel(request)),
         ApiRequest::Logs { lines, .. } => {
             let feed = call.reply.feed();
             for number in 0..lines.unwrap_or(3) {

@@ -35,7 +35,8 @@ fn leaves_a_trace(request: &ApiRequest) -> bool {
         | ApiRequest::Logs { .. }
         | ApiRequest::Events { .. }
         | ApiRequest::History { .. }
-        | ApiRequest::Why { .. } => false,
+        | ApiRequest::Why { .. }
+        | ApiRequest::Channel(_) => false,
     }
 }
 

@@ -51,6 +51,10 @@ pub enum ErrorKind {
     ConfigInvalid,
     /// Too much at once; ask again.
     Busy,
+    /// It is not as the caller expected any more: somebody else was faster.
+    Changed,
+    /// What is bounded has no room left.
+    Full,
     /// The supervisor is ending and takes no requests.
     ShuttingDown,
     /// A kind of a newer version.
@@ -62,7 +66,7 @@ impl ErrorKind {
     /// What the command exits with.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Failed | Self::ShuttingDown | Self::Other => 1,
+            Self::Failed | Self::ShuttingDown | Self::Changed | Self::Full | Self::Other => 1,
             Self::Usage => 2,
             Self::UnknownName => 4,
             Self::NoSupervisor => 69,
@@ -72,7 +76,7 @@ impl ErrorKind {
         }
     }
 
-    /// The HTTP status that goes with it (RFC 9110, section 15).
+    /// The HTTP status that goes with it (RFC 9110, section 15; 507 is RFC 4918's).
     pub const fn http_status(self) -> u16 {
         match self {
             Self::Failed | Self::NoSupervisor | Self::Other => 500,
@@ -81,6 +85,8 @@ impl ErrorKind {
             Self::TimedOut => 408,
             Self::NotPermitted => 403,
             Self::ConfigInvalid => 422,
+            Self::Changed => 409,
+            Self::Full => 507,
             Self::Busy | Self::ShuttingDown => 503,
         }
     }

@@ -9,6 +9,7 @@
 //! Never add here: a type of the core, or a field that was removed and came back with another meaning.
 
 mod answer;
+mod channel;
 mod diff;
 mod error;
 mod log;
@@ -17,6 +18,7 @@ mod status;
 mod why;
 
 pub use answer::{AcceptedDto, SettleDto, SettledDto, SettledWord};
+pub use channel::{KvDto, MessageDto, PublishedDto};
 pub use diff::{ChangeDto, ChangeKind, DiffDto, KeyChangeDto, is_secret};
 pub use error::{ErrorBody, ErrorDto, ErrorKind};
 pub use log::LogItem;

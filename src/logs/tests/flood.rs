@@ -122,7 +122,8 @@ fn closed_and_silent_pipes_cost_nothing() {
         held.push(rustix::io::fcntl_dupfd_cloexec(&read, 3).unwrap());
         let label = InstanceLabel::recorded("x");
         let sink = SinkSettings::plain(SinkTarget::Discard);
-        logger.attach(RunId::from_bits(number), label, LogStream::Stdout, read, sink);
+        let output = Output { stream: LogStream::Stdout, pipe: read, sink };
+        logger.attach(RunId::from_bits(number), label, vec![output]);
         if number % 2 == 0 {
             held.push(write);
         }

@@ -42,7 +42,8 @@ impl World {
     fn attach(&self, number: u128, label: &str, sink: SinkSettings) -> File {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
         let label = InstanceLabel::recorded(label);
-        self.logger.attach(RunId::from_bits(number), label, LogStream::Stdout, read, sink);
+        let output = Output { stream: LogStream::Stdout, pipe: read, sink };
+        self.logger.attach(RunId::from_bits(number), label, vec![output]);
         File::from(write)
     }
 

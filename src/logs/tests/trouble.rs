@@ -215,3 +215,21 @@ fn alone_with_our_output() {
     world.drain(1);
     world.logger.stop();
 }
+
+#[test]
+fn the_end_of_all_output_is_told_unasked_with_the_last_words() {
+    let world = World::new();
+    let log = world.path("x.log");
+    let mut pipe = world.attach(1, "x", sizes(&log, 0, 5));
+    pipe.write_all(b"farewell\n").unwrap();
+    drop(pipe);
+    let closed = world.until(|event| matches!(event, LogEvent::Closed { .. }));
+    let (run, last) = (RunId::from_bits(1), b"farewell\n".to_vec());
+    assert_eq!(closed, LogEvent::Closed { run, last: last.clone() });
+    assert_eq!(files(&log), [b"farewell\n"]);
+    world.logger.drain(run);
+    assert_eq!(
+        world.until(|event| matches!(event, LogEvent::Drained { .. })),
+        LogEvent::Drained { run, last }
+    );
+}

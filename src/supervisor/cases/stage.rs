@@ -7,7 +7,7 @@
 //! - `start web`, `stop web force`, `restart web.2 force`, `signal web`, `scale web 3`, `shutdown force`
 //! - `wait 5s` or `wait 100ms`: time passes, in ticks as the core wants them
 //! - `crash`, `crash 20s`: the supervisor dies and comes back at once, or so much later; `crash at 2: LINE`: it dies when two actions of LINE are done
-//! - `show web`: phase and reason of each instance
+//! - `show web`: phase and reason of each instance; `waits`: what a shutdown waits for, and how many drain
 
 use crate::model::{
     Exit, Generation, GiveUp, Hook, HookKind, InstanceLabel, Instances, Moment, OnStop, Orphans, PastMaxBusy,
@@ -99,6 +99,9 @@ impl Stage {
                 return self.come_back();
             }
             "show" => return self.show(words[1]),
+            "waits" => {
+                return vec![format!("{} {}", self.core.drained().len(), self.core.waits_text(self.now))];
+            }
             "start" => Request::Start { targets: vec![target(words[1])] },
             "stop" => {
                 Request::Stop { targets: vec![target(words[1])], force, runtime: words.contains(&"runtime") }
@@ -218,6 +221,7 @@ impl Stage {
         while let Some(action) = self.core.next_action() {
             let aside = match &action {
                 Action::LookAtWork { run } | Action::ForgetWork { run, .. } => !self.works(*run),
+                Action::TellStop { .. } => true,
                 _ => false,
             };
             if let Some(left) = self.left.as_mut().filter(|_| !aside) {
@@ -293,6 +297,7 @@ impl Stage {
             Action::ForgetWork { run, .. } => format!("forget {}", self.name(run)),
             Action::RunHook { run, hook, .. } => format!("{} for {}", hook.key(), self.name(run)),
             Action::EndHook { run, hook } => format!("end {} for {}", hook.key(), self.name(run)),
+            Action::TellStop { .. } => return None,
             Action::CheckBeat { run } => format!("feel {}", self.name(run)),
             Action::Respec { run, .. } => format!("respec {}", self.name(run)),
             Action::Release { run } => {

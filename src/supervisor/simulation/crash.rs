@@ -107,6 +107,7 @@ impl Sim {
             let harmless = match &action {
                 Action::LookAtWork { .. }
                 | Action::CheckBeat { .. }
+                | Action::TellStop { .. }
                 | Action::CheckTree { .. }
                 | Action::Kill { .. }
                 | Action::Record { .. }

@@ -185,7 +185,7 @@ impl Sim {
                 }
             }
             Action::Release { run } => world.release(run),
-            Action::Signal { .. } | Action::EndHook { .. } | Action::Note(_) => {}
+            Action::Signal { .. } | Action::EndHook { .. } | Action::TellStop { .. } | Action::Note(_) => {}
             Action::Finish { .. } => {
                 self.finished = true;
                 let last = self.core.next_action();

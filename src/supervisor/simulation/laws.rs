@@ -99,9 +99,10 @@ impl Sim {
                 demand(resumed, Law::Concerned, || format!("a hook of {run} without a cause"))
             }
             Action::CheckBeat { run } => self.process(*run).map(|_| ()),
-            Action::ForgetWork { run, .. } | Action::EndHook { run, .. } | Action::Respec { run, .. } => {
-                self.process(*run).map(|_| ())
-            }
+            Action::TellStop { run, .. }
+            | Action::ForgetWork { run, .. }
+            | Action::EndHook { run, .. }
+            | Action::Respec { run, .. } => self.process(*run).map(|_| ()),
             Action::Release { run } => self.check_release(*run),
             Action::Finish { .. } => {
                 let nothing = self.world.table.is_empty();
@@ -133,6 +134,7 @@ impl Sim {
             | Action::LookAtWork { run }
             | Action::RunHook { run, .. }
             | Action::EndHook { run, .. }
+            | Action::TellStop { run, .. }
             | Action::ForgetWork { run, .. }
             | Action::Respec { run, .. } => of(run),
             Action::RecordShutdown(_)

@@ -1,0 +1,205 @@
+//! Everything by which programs and the supervisor understand each other: the ears, the board, the gate, the channel. For the
+//! decision thread, which holds it.
+
+use super::channel::Channel;
+use super::hearing::{Hearing, Words};
+use super::inbox::{Inbox, Message};
+use super::inheritance::MARKS;
+use super::keeping::Keeping;
+use super::looks::{Looker, Sight};
+use super::options::StartError;
+use super::processes::{Mouth, Process};
+use crate::keeper::link::{HoldFor, Order, Sender};
+use crate::model::{LockPath, Moment, Program, RunId, StopKind};
+use crate::supervisor::Work;
+use crate::talk::{Ears, Places};
+use crate::work::{Board, Busy, Gate, GateNews, Subject, rewritten};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Dialogue {
+    pub(super) channel: Channel,
+    pub(super) looker: Looker,
+    ears: Arc<Ears>,
+    board: Board,
+    gate: Gate,
+    hearing: Hearing,
+    /// `runtime_dir/i`.
+    base: PathBuf,
+    keeper_pid: u32,
+    /// Open locks that the supervisor before left, by run.
+    locks: BTreeMap<RunId, OwnedFd>,
+}
+
+/// What an earlier supervisor left.
+pub(super) struct Left {
+    pub(super) store: Option<OwnedFd>,
+    pub(super) marks: Option<OwnedFd>,
+    pub(super) locks: BTreeMap<RunId, OwnedFd>,
+}
+
+impl Dialogue {
+    /// Nothing is heard yet.
+    pub(super) fn start(
+        runtime_dir: &Path,
+        keeper: &Sender,
+        keeper_pid: u32,
+        left: Left,
+        inbox: &Inbox,
+    ) -> Result<Self, StartError> {
+        let failed = |error| StartError::new(format!("error: cannot listen to what programs say: {error}"));
+        let channel = Channel::new(runtime_dir, left.store, keeper);
+        let hold = |fd| {
+            // A keeper that is gone holds nothing; that news is on its way.
+            let _ = keeper.send(&Order::Hold { name: MARKS.to_owned(), purpose: HoldFor::Keep, fd });
+        };
+        let board = Board::kept(left.marks, hold).unwrap_or_else(|error| {
+            tracing::warn!(%error, "another supervisor will not know what programs have said to this one");
+            Board::default()
+        });
+        let hearing = Hearing::new(board.clone(), channel.hub(), inbox.clone(), channel.turnstile());
+        let heard = hearing.clone();
+        let ears =
+            Arc::new(Ears::start(Box::new(move |run, words| heard.hears(run, words))).map_err(failed)?);
+        let (drained, server) = (Arc::clone(&ears), channel.drain());
+        let drain = Box::new(move |run| {
+            drained.drain(run);
+            server(run);
+        });
+        let news = inbox.clone();
+        let gate = Gate::new(
+            board.clone(),
+            Box::new(Keeping::new(keeper.clone())),
+            drain,
+            Box::new(move |said| news.send(Message::Gate(said))),
+        );
+        let looker = Looker::start(board.clone()).map_err(failed)?;
+        let base = base(runtime_dir);
+        Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks: left.locks })
+    }
+
+    /// Opens the socket of programs, and goes on with the runs that were taken over.
+    pub(super) fn open<'a>(
+        &mut self,
+        processes: impl Iterator<Item = &'a Process> + Clone,
+    ) -> Result<(), StartError> {
+        let main = processes.filter(|process| process.owner.helper_of.is_none());
+        self.channel.open(main.clone(), &self.hearing)?;
+        self.board.all_adopted();
+        let known: Vec<&str> = main.clone().map(|process| process.owner.label.as_str()).collect();
+        // What is left of others is of no use to anybody.
+        if let Err(error) = crate::talk::sweep(&self.base, &|label| known.contains(&label)) {
+            tracing::warn!(%error, folder = %self.base.display(), "cannot remove the folders of past runs");
+        }
+        Ok(())
+    }
+
+    /// A run is about to be launched, or was taken over.
+    pub(super) fn begin(&self, process: &Process, adopted: bool) {
+        match adopted {
+            true => self.board.adopt(process.run),
+            false => self.board.begin(process.run),
+        }
+        self.hearing.begin(process.run, &process.owner.label);
+    }
+
+    /// Its FIFO and its socket of sd_notify(3) are heard from now on, if they are new.
+    pub(super) fn hear(&self, process: &mut Process) {
+        if let Some(Mouth { fifo, sd }) = process.mouth.take() {
+            self.ears.attach(process.run, fifo, sd);
+        }
+    }
+
+    /// Main has ended: what it said by lines and notices has ended with it.
+    pub(super) fn main_ended(&self, run: RunId) {
+        self.board.main_ended(run);
+    }
+
+    /// Nothing of the run lives any more.
+    pub(super) fn end(&mut self, run: RunId) {
+        self.gate.gone(run);
+        self.channel.dismiss(run);
+        self.ears.detach(run);
+        self.hearing.end(run);
+        self.board.end(run);
+        self.locks.remove(&run);
+    }
+
+    /// Whether it is busy is asked; the answers come as [`Message::Gate`].
+    pub(super) fn look_at_work(&mut self, process: &Process) {
+        let (lock, custom) = lock_path(&process.spec, process, &self.base);
+        self.gate.watch(Subject {
+            root: process.root(),
+            label: process.owner.label.clone(),
+            keeper: self.keeper_pid,
+            lock,
+            custom,
+            kind: process.spec.work.kind,
+            idle_for: process.spec.work.idle_for,
+            launch: process.launch,
+            lock_fd: self.locks.remove(&process.run),
+        });
+    }
+
+    /// It is not asked any more.
+    pub(super) fn forget_work(&self, run: RunId, signalled: bool) {
+        match signalled {
+            true => self.gate.signalled(run),
+            false => self.gate.cancel(run),
+        }
+    }
+
+    /// What the gate's news mean, if they still mean something.
+    pub(super) fn work_of(&self, news: GateNews) -> Option<(RunId, Work)> {
+        match news {
+            GateNews::Busy { run, busy: Busy { since, what } } => Some((run, Work::Busy { since, what })),
+            GateNews::Idle { run, watch } => self.gate.is_current(run, watch).then_some((run, Work::Idle)),
+            GateNews::Trouble { run, text } => {
+                tracing::warn!(%run, "{text}");
+                None
+            }
+        }
+    }
+
+    /// A stop is wanted, or not any more: those who wait for that are told.
+    pub(super) fn tell_stop(&self, run: RunId, stop: Option<(StopKind, String)>) {
+        self.channel.tell_stop(run, stop);
+    }
+
+    /// When it last gave a sign of life, as far as is known.
+    pub(super) fn last_beat(&self, process: &Process) -> Moment {
+        let sight = self.sight(process);
+        let beat = self.board.last_beat(process.run);
+        beat.into_iter().chain(rewritten(&sight.glance())).max().unwrap_or_default()
+    }
+
+    /// What is needed to see from elsewhere whether it is busy.
+    pub(super) fn sight(&self, process: &Process) -> Sight {
+        let (lock, custom) = lock_path(&process.spec, process, &self.base);
+        let (kind, launch) = (process.spec.work.kind, process.launch);
+        Sight { root: process.root(), keeper: self.keeper_pid, lock, custom, kind, launch }
+    }
+
+    /// What it has said for people.
+    pub(super) fn words(&self, run: RunId) -> Words {
+        self.hearing.words(run)
+    }
+}
+
+/// Where the folders of instances are.
+pub(super) fn base(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join(crate::config::folders::INSTANCES)
+}
+
+/// The working lock of a run, and whether it is not its own folder's.
+fn lock_path(spec: &Program, process: &Process, base: &Path) -> (PathBuf, bool) {
+    let owner = &process.owner;
+    match &spec.work.path {
+        LockPath::Own => (Places::of(base, &owner.label, false).lock, false),
+        LockPath::At(path) => (PathBuf::from(path.fill(&owner.slot, &owner.label)), true),
+    }
+}
