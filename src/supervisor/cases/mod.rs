@@ -6,6 +6,8 @@
 
 mod edits;
 mod flights;
+mod gate;
+mod pulse;
 mod requests;
 mod restarts;
 mod rollouts;
