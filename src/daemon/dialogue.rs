@@ -2,7 +2,7 @@
 //! decision thread, which holds it.
 
 use super::channel::Channel;
-use super::hearing::{Hearing, Words};
+use super::hearing::Hearing;
 use super::inbox::{Inbox, Message};
 use super::keeping::Keeping;
 use super::looks::{Looker, Sight};
@@ -150,6 +150,7 @@ impl Dialogue {
             GateNews::Idle { run, watch } => self.gate.is_current(run, watch).then_some((run, Work::Idle)),
             GateNews::Trouble { run, text } => {
                 tracing::warn!(%run, "{text}");
+                self.hearing.trouble(run, text);
                 None
             }
         }
@@ -171,12 +172,8 @@ impl Dialogue {
     pub(super) fn sight(&self, process: &Process) -> Sight {
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
         let (kind, launch) = (process.spec.work.kind, process.launch);
-        Sight { root: process.root(), keeper: self.keeper_pid, lock, custom, kind, launch }
-    }
-
-    /// What it has said for people.
-    pub(super) fn words(&self, run: RunId) -> Words {
-        self.hearing.words(run)
+        let (root, words) = (process.root(), self.hearing.words(process.run));
+        Sight { root, keeper: self.keeper_pid, lock, custom, kind, launch, words }
     }
 }
 

@@ -5,7 +5,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::{StopReason, Wish};
 use super::{Action, Drain, Fact, HookFailure, Instance, Patience, Phase, Replace, Run, StopStage, Work};
-use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy, RunId, StopKind};
+use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy, StopKind};
 use std::time::Duration;
 
 impl Instance {
@@ -17,18 +17,18 @@ impl Instance {
         run.busy_since = None;
         run.busy_what = None;
         run.patience = Patience::Whole;
-        self.tell_stop(turn, run.id);
+        self.tell_stop(turn, &run);
         self.next_hook(turn, run, None);
     }
 
-    pub(super) fn tell_stop(&self, turn: &mut Turn<'_>, run: RunId) {
+    pub(super) fn tell_stop(&self, turn: &mut Turn<'_>, run: &Run) {
         let kind = match &turn.wish {
             Wish::Stop(StopReason::Shutdown { .. }) => StopKind::Shutdown,
             Wish::Stop(_) => StopKind::Stop,
             Wish::Run => StopKind::Restart,
         };
-        let why = self.stop_text(turn);
-        turn.out.push_back(Action::TellStop { run, stop: Some((kind, why)) });
+        let why = self.stop_text(turn, run);
+        turn.out.push_back(Action::TellStop { run: run.id, stop: Some((kind, why)) });
     }
 
     /// Neither a task nor a grace period is waited for.
@@ -51,7 +51,7 @@ impl Instance {
         let Some((kind, hook)) = next else { return self.wait_for_task(turn, run) };
         let deadline = turn.now + hook.timeout;
         turn.out.push_back(Action::RunHook { run: run.id, hook: kind, argv: hook.argv });
-        let why = self.stop_text(turn);
+        let why = self.stop_text(turn, &run);
         self.enter(turn, Phase::Draining(run, Drain::Hook { hook: kind, deadline }), Some(why));
     }
 
@@ -62,7 +62,7 @@ impl Instance {
         }
         let until = patience_ends(turn, &run);
         turn.out.push_back(Action::LookAtWork { run: run.id });
-        self.why = self.stop_text(turn);
+        self.why = self.stop_text(turn, &run);
         self.since = turn.now;
         self.phase = Phase::Draining(run, Drain::Task { until });
     }

@@ -14,7 +14,7 @@ impl Instance {
     pub(super) fn ask_to_stop(&mut self, turn: &mut Turn<'_>, mut run: Run) {
         run.asked = true;
         let deadline = take_step(turn, &run, 0);
-        let why = self.stop_text(turn);
+        let why = self.stop_text(turn, &run);
         self.enter(turn, Phase::Stopping(run, StopStage::Asked { step: 0, deadline }), Some(why));
     }
 
@@ -156,7 +156,7 @@ impl Instance {
     }
 
     /// Why it is being stopped.
-    pub(super) fn stop_text(&self, turn: &Turn<'_>) -> String {
+    pub(super) fn stop_text(&self, turn: &Turn<'_>, run: &Run) -> String {
         match (&turn.wish, &self.replace) {
             (Wish::Stop(reason), _) => reason.text(turn.slot.program.as_str()),
             (Wish::Run, Some(Replace::Edit(keys))) => {
@@ -164,7 +164,10 @@ impl Instance {
             }
             (Wish::Run, Some(Replace::Operator { by, .. })) => format!("to be restarted, asked by {by}"),
             (Wish::Run, Some(Replace::Stuck(how))) => format!("to be restarted: {how}"),
-            (Wish::Run, None) => "to be started again".to_owned(),
+            (Wish::Run, None) => match &run.late {
+                Some(late) => format!("to be started again: {late}"),
+                None => "to be started again".to_owned(),
+            },
         }
     }
 }

@@ -216,7 +216,7 @@ impl Instance {
     fn resume(&mut self, turn: &mut Turn<'_>) {
         self.take_spec(turn);
         if let Phase::Draining(run, _) | Phase::Stopping(run, StopStage::Asked { .. }) = &self.phase {
-            self.tell_stop(turn, run.id);
+            self.tell_stop(turn, run);
         }
         match &self.phase {
             Phase::Draining(run, Drain::Task { .. }) | Phase::Stopping(run, StopStage::Finishing { .. }) => {

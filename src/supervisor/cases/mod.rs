@@ -9,6 +9,7 @@ mod flights;
 mod requests;
 mod restarts;
 mod rollouts;
+mod signs;
 mod stage;
 mod stops;
 mod takeovers;
