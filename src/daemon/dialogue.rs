@@ -4,11 +4,12 @@
 use super::channel::Channel;
 use super::hearing::Hearing;
 use super::inbox::{Inbox, Message};
+use super::inheritance::MARKS;
 use super::keeping::Keeping;
 use super::looks::{Looker, Sight};
 use super::options::StartError;
 use super::processes::{Mouth, Process};
-use crate::keeper::link::Sender;
+use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::model::{LockPath, Moment, Program, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
@@ -37,6 +38,7 @@ pub(super) struct Dialogue {
 /// What an earlier supervisor left.
 pub(super) struct Left {
     pub(super) store: Option<OwnedFd>,
+    pub(super) marks: Option<OwnedFd>,
     pub(super) locks: BTreeMap<RunId, OwnedFd>,
 }
 
@@ -51,7 +53,14 @@ impl Dialogue {
     ) -> Result<Self, StartError> {
         let failed = |error| StartError::new(format!("error: cannot listen to what programs say: {error}"));
         let channel = Channel::new(runtime_dir, left.store, keeper);
-        let board = Board::default();
+        let hold = |fd| {
+            // A keeper that is gone holds nothing; that news is on its way.
+            let _ = keeper.send(&Order::Hold { name: MARKS.to_owned(), purpose: HoldFor::Keep, fd });
+        };
+        let board = Board::kept(left.marks, hold).unwrap_or_else(|error| {
+            tracing::warn!(%error, "another supervisor will not know what programs have said to this one");
+            Board::default()
+        });
         let hearing = Hearing::new(board.clone(), channel.hub(), inbox.clone(), channel.turnstile());
         let heard = hearing.clone();
         let ears =
@@ -80,6 +89,7 @@ impl Dialogue {
     ) -> Result<(), StartError> {
         let main = processes.filter(|process| process.owner.helper_of.is_none());
         self.channel.open(main.clone(), &self.hearing)?;
+        self.board.all_adopted();
         let known: Vec<&str> = main.clone().map(|process| process.owner.label.as_str()).collect();
         // What is left of others is of no use to anybody.
         if let Err(error) = crate::talk::sweep(&self.base, &|label| known.contains(&label)) {

@@ -13,6 +13,7 @@ mod judge;
 mod kin;
 mod look;
 mod lookout;
+mod notebook;
 mod state;
 mod subject;
 mod worker;

@@ -7,7 +7,7 @@
 //! - `start web`, `stop web force`, `restart web.2 force`, `signal web`, `scale web 3`, `shutdown force`
 //! - `wait 5s` or `wait 100ms`: time passes, in ticks as the core wants them
 //! - `crash`: the supervisor dies and comes back; `crash at 2: LINE`: it dies when two actions of LINE are done
-//! - `show web`: phase and reason of each instance
+//! - `show web`: phase and reason of each instance; `waits`: what a shutdown waits for, and how many drain
 
 use crate::model::{
     Exit, Generation, GiveUp, Hook, HookKind, InstanceLabel, Instances, Moment, OnStop, Orphans, PastMaxBusy,
@@ -96,6 +96,9 @@ impl Stage {
             "wait" => return self.wait(words[1]),
             "crash" => return self.come_back(),
             "show" => return self.show(words[1]),
+            "waits" => {
+                return vec![format!("{} {}", self.core.drained().len(), self.core.waits_text(self.now))];
+            }
             "start" => Request::Start { targets: vec![target(words[1])] },
             "stop" => {
                 Request::Stop { targets: vec![target(words[1])], force, runtime: words.contains(&"runtime") }
