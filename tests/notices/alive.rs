@@ -124,7 +124,7 @@ fn a_program_changes_how_often_and_switches_it_off() {
     }
     // A take-over does not switch it on again.
     supervisor.signal(nix::sys::signal::Signal::SIGKILL);
-    rig.until("another supervisor", |status| status.supervisor_proc() != supervisor);
+    rig.until("another supervisor", |status| *status.supervisor("pid") != supervisor.pid);
     tell(&rig, "shorter", "notify WATCHDOG_USEC=1000000");
     rig.until("it was restarted", |status| status.restarts("shorter") == 1);
     pause(Duration::from_secs(3));
