@@ -88,11 +88,17 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// A run is to be launched.
+    /// A run is to be launched; `kept` descriptors are kept for what will be needed besides.
     ///
     /// # Errors
     /// Why it cannot be: its descriptors would be among the last.
-    pub(super) fn add(&mut self, run: RunId, program: &Program, what: Purpose) -> Result<(), LaunchFailure> {
+    pub(super) fn add(
+        &mut self,
+        run: RunId,
+        program: &Program,
+        what: Purpose,
+        kept: u64,
+    ) -> Result<(), LaunchFailure> {
         let mine = match what {
             Purpose::Program => of_run(program),
             // It talks by the ways of the run that it serves.
@@ -100,7 +106,7 @@ impl Expected {
         };
         if let Some(limit) = limits::open_files() {
             let used = fds::in_use().unwrap_or(limit);
-            let all = used + self.runs.values().sum::<u64>() + mine + what.leaves();
+            let all = used + self.runs.values().sum::<u64>() + mine + what.leaves() + kept;
             if all > limit {
                 return Err(full(limit));
             }

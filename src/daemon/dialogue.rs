@@ -178,6 +178,11 @@ impl Dialogue {
         beat.into_iter().chain(rewritten(&sight.glance())).max().unwrap_or_default()
     }
 
+    /// Descriptors that will be needed for all runs together, and are not open yet.
+    pub(super) fn descriptors_to_come(&self) -> u64 {
+        self.gate.descriptors_to_come()
+    }
+
     /// What is needed to see from elsewhere whether it is busy.
     pub(super) fn sight(&self, process: &Process) -> Sight {
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
