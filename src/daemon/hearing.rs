@@ -106,7 +106,7 @@ impl Hearing {
     pub(super) fn takes(&self, run: RunId, mark: Mark, saying: Saying) {
         let now = clock::now();
         match saying {
-            Saying::Busy(what) => self.board.busy(run, mark, what, now),
+            Saying::Busy(what) => self.board.busy(run, mark, what.map(shortened), now),
             Saying::Idle => self.board.idle(run, mark, now),
             Saying::Beat => self.board.beat(run, now),
             // Counted where programs are recycled by it.
@@ -127,12 +127,11 @@ impl Hearing {
             // Main is whom we launched: its end is the run's.
             Saying::MainPid(_) => {}
             Saying::Publish { topic, data } => self.publish(run, &topic, &data),
-            Saying::Ready
-            | Saying::Stuck
-            | Saying::BeatEvery(_)
-            | Saying::Extend(_)
-            | Saying::RestartMe(_)
-            | Saying::StopMe(_) => self.pass_on(run, saying, now),
+            Saying::RestartMe(why) => self.pass_on(run, Saying::RestartMe(why.map(shortened)), now),
+            Saying::StopMe(why) => self.pass_on(run, Saying::StopMe(why.map(shortened)), now),
+            Saying::Ready | Saying::Stuck | Saying::BeatEvery(_) | Saying::Extend(_) => {
+                self.pass_on(run, saying, now);
+            }
         }
     }
 

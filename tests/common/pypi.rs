@@ -2,6 +2,7 @@
 
 use super::tools;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,21 +10,23 @@ use std::process::Command;
 /// cannot be had here, which was said.
 pub fn installed(name: &str, packages: &[&str], mark: &str) -> Option<(PathBuf, PathBuf)> {
     let python = tools::python()?;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let above = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = above.join(name);
     if !folder.join(mark).exists() {
-        let beside = folder.with_extension(std::process::id().to_string());
+        let beside = tempfile::Builder::new().prefix(name).tempdir_in(above).expect("a folder");
         let pip = Command::new("timeout")
             .args(["120", python.to_str()?, "-m", "pip", "install", "--quiet", "--no-input", "--target"])
-            .arg(&beside)
+            .arg(beside.path())
             .args(packages)
             .output();
         if !pip.as_ref().is_ok_and(|pip| pip.status.success()) {
             tools::skipped(&format!("{packages:?} of PyPI cannot be installed: {pip:?}"));
             return None;
         }
-        // Whole or not at all; another run may have been quicker.
-        if fs::rename(&beside, &folder).is_err() {
-            fs::remove_dir_all(&beside).expect("our own folder");
+        fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        // Whole or not at all; another test may have been quicker, and then this one goes with its guard.
+        if fs::rename(beside.path(), &folder).is_ok() {
+            let _moved = beside.keep();
         }
     }
     Some((python, folder))
