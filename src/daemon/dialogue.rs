@@ -10,7 +10,7 @@ use super::looks::{Looker, Sight};
 use super::options::StartError;
 use super::processes::{Mouth, Process};
 use crate::keeper::link::{HoldFor, Order, Sender};
-use crate::model::{LockPath, Moment, Program, RunId, StopKind};
+use crate::model::{LockPath, Moment, Program, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
 use crate::work::{Board, Busy, Gate, GateNews, Subject, rewritten};
@@ -111,6 +111,17 @@ impl Dialogue {
     pub(super) fn hear(&self, process: &mut Process) {
         if let Some(Mouth { fifo, sd }) = process.mouth.take() {
             self.ears.attach(process.run, fifo, sd);
+        }
+    }
+
+    /// The keeper that held its ends is gone: they are opened once more.
+    pub(super) fn open_mouth(&self, process: &mut Process) {
+        let wants_socket = process.spec.ready.by == ReadyBy::Notify || process.spec.watchdog.is_some();
+        match crate::talk::reopen(&self.base, &process.owner.label, wants_socket) {
+            Ok((fifo, sd)) => process.mouth = Some(Mouth { fifo, sd }),
+            Err(error) => {
+                tracing::warn!(instance = %process.owner.label, %error, "what it says is not heard any more");
+            }
         }
     }
 

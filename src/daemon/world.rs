@@ -105,6 +105,9 @@ impl World {
                 process.launch = crate::work::Launch::at(at);
             }
             self.dialogue.begin(process, true);
+            if process.parent != Parent::Keeper {
+                self.dialogue.open_mouth(process);
+            }
             self.dialogue.hear(process);
         }
         self.dialogue.open(self.processes.values())
