@@ -7,6 +7,7 @@
 mod edits;
 mod flights;
 mod gate;
+mod killing;
 mod pulse;
 mod requests;
 mod restarts;
