@@ -4,11 +4,12 @@
 use super::channel::Channel;
 use super::hearing::{Hearing, Words};
 use super::inbox::{Inbox, Message};
+use super::inheritance::MARKS;
 use super::keeping::Keeping;
 use super::looks::{Looker, Sight};
 use super::options::StartError;
 use super::processes::{Mouth, Process};
-use crate::keeper::link::Sender;
+use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::model::{LockPath, Moment, Program, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
@@ -37,6 +38,7 @@ pub(super) struct Dialogue {
 /// What an earlier supervisor left.
 pub(super) struct Left {
     pub(super) store: Option<OwnedFd>,
+    pub(super) marks: Option<OwnedFd>,
     pub(super) locks: BTreeMap<RunId, OwnedFd>,
 }
 
@@ -51,7 +53,7 @@ impl Dialogue {
     ) -> Result<Self, StartError> {
         let failed = |error| StartError::new(format!("error: cannot listen to what programs say: {error}"));
         let channel = Channel::new(runtime_dir, left.store, keeper);
-        let board = Board::default();
+        let board = board(left.marks, keeper);
         let hearing = Hearing::new(board.clone(), channel.hub(), inbox.clone(), channel.turnstile());
         let heard = hearing.clone();
         let ears =
@@ -178,6 +180,18 @@ impl Dialogue {
     pub(super) fn words(&self, run: RunId) -> Words {
         self.hearing.words(run)
     }
+}
+
+/// What was said to the supervisor before holds.
+fn board(left: Option<OwnedFd>, keeper: &Sender) -> Board {
+    let hold = |fd| {
+        // A keeper that is gone holds nothing; that news is on its way.
+        drop(keeper.send(&Order::Hold { name: MARKS.to_owned(), purpose: HoldFor::Keep, fd }));
+    };
+    Board::kept(left, hold).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what programs say of their tasks ends with this supervisor");
+        Board::default()
+    })
 }
 
 /// Where the folders of instances are.

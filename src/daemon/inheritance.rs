@@ -22,6 +22,8 @@ pub(super) const PLACES: &str = "places";
 
 /// What programs share: the store's memory file.
 pub(super) const STORE: &str = "store";
+/// What programs said of their tasks: the board's memory file.
+pub(super) const MARKS: &str = "marks";
 
 /// What the keeper told before anything else.
 #[derive(Default)]
@@ -50,7 +52,8 @@ impl Inheritance {
 
     /// What the supervisor before left for the talk with programs.
     pub(super) fn take_left(&mut self) -> Left {
-        Left { store: self.held.remove(STORE), locks: take_locks(&mut self.held) }
+        let (store, marks) = (self.held.remove(STORE), self.held.remove(MARKS));
+        Left { store, marks, locks: take_locks(&mut self.held) }
     }
 
     /// The control socket and its file.

@@ -3,7 +3,7 @@
 use super::mutant::mutant;
 use super::wish::wanted_count;
 use super::{
-    Action, Author, Instance, MAX_INSTANCES, Override, Phase, Refused, Replace, Request, ScaleTo, ScaleWish,
+    Action, Author, Instance, MAX_INSTANCES, Override, Patience, Phase, Refused, Replace, Request, ScaleTo, ScaleWish,
     ShutdownRecord, Started, StopWish, Supervisor, Target, Trial,
 };
 use crate::model::{Instances, Moment, ProgramName, Signal, Slot};
@@ -69,7 +69,10 @@ impl Supervisor {
             self.keep_override(target.program());
         }
         for slot in &slots {
-            self.turn(now, slot, false, |instance, _| instance.hurry |= force && instance.run().is_some());
+            self.turn(now, slot, false, |instance, _| {
+                instance.hurry |= force && instance.run().is_some();
+                instance.is_asked_anew();
+            });
         }
         self.settle_sorted(now, &slots);
         Ok(slots)
@@ -288,8 +291,16 @@ impl Instance {
         }
     }
 
+    /// A stop that was given up is wanted once more: its patience begins anew.
+    fn is_asked_anew(&mut self) {
+        if let Some(run) = self.run_mut().filter(|run| run.patience == Patience::GivenUp) {
+            run.patience = Patience::Whole;
+        }
+    }
+
     fn ask_for_restart(&mut self, replace: Replace) {
         self.begin_anew();
+        self.is_asked_anew();
         let force = matches!(replace, Replace::Operator { force: true, .. });
         match &self.phase {
             // On its way down, and it will come up with the newest spec.

@@ -2,9 +2,17 @@
 
 use super::bell::Bell;
 use super::judge::Memory;
+use super::kept::{Kept, Said};
+use crate::linux::clock;
 use crate::model::{Moment, RunId};
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So long a connection that was busy has to come back after a take-over; until then it counts.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// By which way a run said that it is busy. Each ends what was said by itself only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +47,16 @@ pub struct Marked {
 /// was not begun, or has ended, has no place on it.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
-    entries: Arc<Mutex<BTreeMap<RunId, Box<Entry>>>>,
+    entries: Arc<Mutex<Entries>>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    runs: BTreeMap<RunId, Box<Entry>>,
+    /// `None`: the marks end with this supervisor.
+    kept: Option<Kept>,
+    /// What was said to the supervisor before, until its run is adopted.
+    left: BTreeMap<RunId, Said>,
 }
 
 #[derive(Debug, Default)]
@@ -49,19 +66,40 @@ struct Entry {
     last_beat: Option<Moment>,
     main_ended: bool,
     memory: Memory,
+    /// A connection was busy when the supervisor before died: until when that counts.
+    grace: Option<(Moment, Busy)>,
     /// Rung once at the next change.
     armed: Option<Arc<Bell>>,
 }
 
 impl Board {
-    /// A run has begun.
-    pub fn begin(&self, run: RunId) {
-        self.entries().entry(run).or_default();
+    /// A board whose marks are in a memory file as well, and go on where the supervisor before left them. `hold` leaves the
+    /// file with whoever outlives us.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM and the like.
+    pub fn kept(left: Option<OwnedFd>, hold: impl FnOnce(OwnedFd)) -> io::Result<Self> {
+        let (kept, left) = Kept::open(left)?;
+        hold(kept.duplicate()?);
+        let entries = Entries { runs: BTreeMap::new(), kept: Some(kept), left };
+        Ok(Self { entries: Arc::new(Mutex::new(entries)) })
     }
 
-    /// A run was taken over: it may have said something before that is not known any more.
+    /// A run has begun.
+    pub fn begin(&self, run: RunId) {
+        self.entries().runs.entry(run).or_default();
+    }
+
+    /// A run was taken over, with what it had said by then.
     pub fn adopt(&self, run: RunId) {
-        self.entries().entry(run).or_default().ever = true;
+        let mut entries = self.entries();
+        let said = entries.left.remove(&run);
+        let entry = entries.runs.entry(run).or_default();
+        entry.ever = true;
+        if let Some(Said { marks, connected, busy }) = said {
+            entry.grace = connected.then(|| (clock::now() + GRACE, busy.clone()));
+            entry.marks.extend(marks.into_iter().map(|mark| (mark, busy.clone())));
+        }
     }
 
     /// Main has ended, and with it what was said by lines and notices, also what is still on its way: nobody is left who could
@@ -75,7 +113,12 @@ impl Board {
 
     /// A run has ended.
     pub fn end(&self, run: RunId) {
-        self.entries().remove(&run);
+        let mut entries = self.entries();
+        entries.runs.remove(&run);
+        entries.left.remove(&run);
+        if let Some(kept) = &mut entries.kept {
+            kept.forget(run);
+        }
     }
 
     /// It said that it is busy. Said again by the same way, its beginning stays.
@@ -100,64 +143,69 @@ impl Board {
 
     /// It said that it is alive.
     pub fn beat(&self, run: RunId, now: Moment) {
-        if let Some(entry) = self.entries().get_mut(&run) {
+        if let Some(entry) = self.entries().runs.get_mut(&run) {
             entry.last_beat = Some(now);
         }
     }
 
     /// When it last said so.
     pub fn last_beat(&self, run: RunId) -> Option<Moment> {
-        self.entries().get(&run)?.last_beat
+        self.entries().runs.get(&run)?.last_beat
     }
 
     /// Its marks now.
     pub fn look(&self, run: RunId) -> Marked {
         let entries = self.entries();
-        let Some(entry) = entries.get(&run) else { return Marked::default() };
-        let since = entry.marks.values().map(|busy| busy.since).min();
-        let told = entry.marks.values().filter(|busy| busy.what.is_some());
+        let Some(entry) = entries.runs.get(&run) else { return Marked::default() };
+        let grace = entry.grace.as_ref().filter(|(until, _)| clock::now() < *until).map(|(_, busy)| busy);
+        let since = entry.marks.values().chain(grace).map(|busy| busy.since).min();
+        let told = entry.marks.values().chain(grace).filter(|busy| busy.what.is_some());
         let what = told.max_by_key(|busy| busy.since).and_then(|busy| busy.what.clone());
         Marked { busy: since.map(|since| Busy { since, what }), ever: entry.ever }
     }
 
     /// Rings once, at the next change of its marks.
     pub(super) fn arm(&self, run: RunId, bell: &Arc<Bell>) {
-        if let Some(entry) = self.entries().get_mut(&run) {
+        if let Some(entry) = self.entries().runs.get_mut(&run) {
             entry.armed = Some(Arc::clone(bell));
         }
     }
 
     pub(super) fn disarm(&self, run: RunId) {
-        if let Some(entry) = self.entries().get_mut(&run) {
+        if let Some(entry) = self.entries().runs.get_mut(&run) {
             entry.armed = None;
         }
     }
 
     /// What is remembered of a run's file; a run without a place on the board remembers nothing.
     pub(super) fn memory(&self, run: RunId) -> Memory {
-        self.entries().get(&run).map(|entry| entry.memory.clone()).unwrap_or_default()
+        self.entries().runs.get(&run).map(|entry| entry.memory.clone()).unwrap_or_default()
     }
 
     /// Two who look at the same time both saw something that was so.
     pub(super) fn remember(&self, run: RunId, mut memory: Memory) {
-        if let Some(entry) = self.entries().get_mut(&run) {
+        if let Some(entry) = self.entries().runs.get_mut(&run) {
             memory.seen |= entry.memory.seen;
             entry.memory = memory;
         }
     }
 
     fn change(&self, run: RunId, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(&run) else { return };
+        let mut guard = self.entries();
+        let entries = &mut *guard;
+        let Some(entry) = entries.runs.get_mut(&run) else { return };
         change(entry);
+        if let Some(Err(error)) = entries.kept.as_mut().map(|kept| kept.note(run, &entry.marks)) {
+            tracing::warn!(%run, %error, "what it says would not be known after a crash of this supervisor");
+        }
         let armed = entry.armed.take();
-        drop(entries);
+        drop(guard);
         if let Some(bell) = armed {
             bell.ring_for(run);
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<RunId, Box<Entry>>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -195,6 +243,31 @@ mod tests {
         board.end(RUN);
         board.busy(RUN, Mark::Line, None, at(8));
         assert_eq!(board.look(RUN), Marked::default());
+    }
+
+    #[test]
+    fn a_successor_goes_on_with_the_marks_and_waits_for_connections() {
+        let mut held = None;
+        let board = Board::kept(None, |fd| held = Some(fd)).unwrap();
+        let other = RunId::from_bits(2);
+        for run in [RUN, other] {
+            board.begin(run);
+        }
+        board.busy(RUN, Mark::Line, Some("page 1".to_owned()), at(1));
+        board.busy(other, Mark::Connection(1), None, at(2));
+        drop(board);
+        let board = Board::kept(held.take(), |fd| held = Some(fd)).unwrap();
+        board.adopt(RUN);
+        board.adopt(other);
+        assert_eq!(board.look(RUN).busy, Some(Busy { since: at(1), what: Some("page 1".to_owned()) }));
+        assert_eq!(board.look(other).busy, Some(Busy { since: at(2), what: None }));
+        board.idle(RUN, Mark::Line, at(3));
+        board.end(other);
+        assert_eq!(board.look(RUN).busy, None);
+        let board = Board::kept(held.take(), drop).unwrap();
+        board.adopt(RUN);
+        board.adopt(other);
+        assert_eq!((board.look(RUN).busy, board.look(other).busy), (None, None));
     }
 
     #[test]

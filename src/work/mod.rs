@@ -10,6 +10,7 @@ mod bell;
 mod board;
 mod gate;
 mod judge;
+mod kept;
 mod kin;
 mod look;
 mod lookout;
