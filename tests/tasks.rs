@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod common;
 #[path = "tasks/called_off.rs"]
 mod called_off;
+mod common;
 #[path = "tasks/deaths.rs"]
 mod deaths;
 #[path = "tasks/hostile.rs"]

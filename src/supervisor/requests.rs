@@ -3,8 +3,8 @@
 use super::mutant::mutant;
 use super::wish::wanted_count;
 use super::{
-    Action, Author, Instance, MAX_INSTANCES, Override, Patience, Phase, Refused, Replace, Request, ScaleTo, ScaleWish,
-    ShutdownRecord, Started, StopWish, Supervisor, Target, Trial,
+    Action, Author, Instance, MAX_INSTANCES, Override, Patience, Phase, Refused, Replace, Request, ScaleTo,
+    ScaleWish, ShutdownRecord, Started, StopWish, Supervisor, Target, Trial,
 };
 use crate::model::{Instances, Moment, ProgramName, Signal, Slot};
 use std::collections::BTreeSet;

@@ -157,7 +157,8 @@ mod tests {
         kept.note(run(1), &BTreeMap::from([(Mark::Line, busy(7, Some("page 1")))])).unwrap();
         kept.note(run(2), &BTreeMap::from([(Mark::Notify, busy(8, Some(&long)))])).unwrap();
         kept.note(run(2), &BTreeMap::new()).unwrap();
-        let both = BTreeMap::from([(Mark::Connection(3), busy(9, Some(&long))), (Mark::Notify, busy(5, None))]);
+        let both =
+            BTreeMap::from([(Mark::Connection(3), busy(9, Some(&long))), (Mark::Notify, busy(5, None))]);
         kept.note(run(3), &both).unwrap();
         kept.note(run(4), &both).unwrap();
         kept.forget(run(4));

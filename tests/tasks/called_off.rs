@@ -64,11 +64,10 @@ fn a_leftover_is_not_cut_either(who: Who) {
     let rig = Rig::of(who);
     let mut yaml = Yaml::new(&rig);
     for how in [How::State, How::Flock, How::Command] {
-        let child = rig.script(
-            &format!("child-{}", how.name()),
-            &format!("#!/bin/sh\n{}\n", how.body(rig.binary())),
-        );
-        let main = rig.actor(&format!("leaving-{}", how.name()), &format!("setsid {child} &\nexec sleep 1000"));
+        let child =
+            rig.script(&format!("child-{}", how.name()), &format!("#!/bin/sh\n{}\n", how.body(rig.binary())));
+        let main =
+            rig.actor(&format!("leaving-{}", how.name()), &format!("setsid {child} &\nexec sleep 1000"));
         yaml = yaml.program(how.name(), &[main, "restart: { delay: 10ms }".into()]);
     }
     rig.start_with(&yaml);

@@ -18,7 +18,11 @@ const KINDS: [(&str, &str, &str); 14] = [
     ("link", "rm $L; ln -s $RIG/victim.$SPPM_INSTANCE $L", "a symbolic link"),
     ("zero", "rm $L; ln -s /dev/zero $L", "a symbolic link"),
     ("folder", "rm $L; mkdir -p $L/x", "a folder"),
-    ("twice", "ln $L $RIG/twice.$SPPM_INSTANCE; printf '%s\\n%s\\n1\\n' $$ $(date +%s.%N) > $L", "more than one name"),
+    (
+        "twice",
+        "ln -f $L $RIG/twice.$SPPM_INSTANCE; printf '%s\\n%s\\n1\\n' $$ $(date +%s.%N) > $L",
+        "more than one name",
+    ),
 ];
 
 fn nothing_of_it_is_believed(who: Who, custom: bool) {
@@ -27,7 +31,10 @@ fn nothing_of_it_is_believed(who: Who, custom: bool) {
     let mut yaml = Yaml::new(&rig);
     for (name, make, _) in KINDS {
         let victim = format!("printf '%s\\n%s\\n1\\n' $$ $(date +%s.%N) > $RIG/victim.$SPPM_INSTANCE");
-        let body = format!("L=$SPPM_LOCK; STRANGER={}\n{victim}\n{make}\necho made\nexec sleep 1000", std::process::id());
+        let body = format!(
+            "L=$SPPM_LOCK; STRANGER={}\n{victim}\n{make}\necho made\nexec sleep 1000",
+            std::process::id()
+        );
         let mut lines = vec![rig.actor(name, &body)];
         if custom {
             rig.write(&format!("locks/{name}"), "");

@@ -145,7 +145,9 @@ fn a_second_ctrl_c_from_a_terminal_ends_it() {
     until_busy(&rig, "state");
     keys.write_all(b"\x03").unwrap();
     rig.until_phase("state", "draining");
-    stays("it waits", Duration::from_secs(1), || notes(&rig, "state") == ["begin"] && !rig.processes().is_empty());
+    stays("it waits", Duration::from_secs(1), || {
+        notes(&rig, "state") == ["begin"] && !rig.processes().is_empty()
+    });
     keys.write_all(b"\x03").unwrap();
     super::common::command::wait(&mut terminal, super::common::wait::LIMIT).expect("it ends");
     rig.until_nothing_runs();

@@ -122,7 +122,8 @@ fn who_dies_in_the_middle_of_a_task_is_idle_at_once(who: Who) {
     let mut yaml = Yaml::new(&rig);
     for what in ["hold", "lock"] {
         // A child that nobody reaps, and main itself.
-        let child = rig.actor(what, &format!("{writer} {what} &\necho $! > \"$RIG/owner.{what}\"\nexec sleep 1000"));
+        let child =
+            rig.actor(what, &format!("{writer} {what} &\necho $! > \"$RIG/owner.{what}\"\nexec sleep 1000"));
         let main = rig.actor(&format!("{what}-main"), &format!("exec {writer} {what}"));
         yaml = yaml.program(what, &[child]).program(&format!("{what}-main"), &[main]);
     }

@@ -146,10 +146,14 @@ impl How {
         let task = match self {
             Self::State => format!("{state}\nstate 1\necho begin\n{wait}\necho end\nstate 0"),
             Self::Flock => {
-                format!("exec 9<>\"$SPPM_LOCK\"\nflock -x 9\necho begin\n{wait}\necho end\nflock -u 9\nexec 9<&-")
+                format!(
+                    "exec 9<>\"$SPPM_LOCK\"\nflock -x 9\necho begin\n{wait}\necho end\nflock -u 9\nexec 9<&-"
+                )
             }
             Self::Line => {
-                format!("echo busy > \"$SPPM_NOTIFY\"\necho begin\n{wait}\necho end\necho idle > \"$SPPM_NOTIFY\"")
+                format!(
+                    "echo busy > \"$SPPM_NOTIFY\"\necho begin\n{wait}\necho end\necho idle > \"$SPPM_NOTIFY\""
+                )
             }
             Self::Command => {
                 let binary = quoted(binary.to_str().unwrap());
@@ -196,7 +200,14 @@ pub fn compile(rig: &Rig, name: &str, source: &str) -> Option<String> {
     let (file, program) = (rig.path(&format!("{name}.c")), rig.path(name));
     rig.write(&format!("{name}.c"), source);
     let mut cc = Command::new(compiler);
-    finish({ cc.args(["-O1", "-Wall", "-o"]).arg(&program).arg(&file); cc }, LIMIT).ok();
+    finish(
+        {
+            cc.args(["-O1", "-Wall", "-o"]).arg(&program).arg(&file);
+            cc
+        },
+        LIMIT,
+    )
+    .ok();
     rig.own(&program);
     Some(program.display().to_string())
 }
