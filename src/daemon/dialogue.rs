@@ -170,7 +170,9 @@ impl Dialogue {
             GateNews::Busy { run, busy: Busy { since, what } } => Some((run, Work::Busy { since, what })),
             GateNews::Idle { run, watch } => self.gate.is_current(run, watch).then_some((run, Work::Idle)),
             GateNews::Trouble { run, text } => {
-                tracing::warn!(%run, "{text}");
+                let instance =
+                    self.hearing.label(run).map_or_else(|| run.to_string(), |label| label.to_string());
+                tracing::warn!(instance, "{text}");
                 None
             }
         }
