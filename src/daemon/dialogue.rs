@@ -26,7 +26,7 @@ pub(super) struct Dialogue {
     pub(super) looker: Looker,
     ears: Arc<Ears>,
     board: Board,
-    gate: Gate,
+    gate: Arc<Gate>,
     hearing: Hearing,
     /// `runtime_dir/i`.
     base: PathBuf,
@@ -71,12 +71,12 @@ impl Dialogue {
             server(run);
         });
         let news = inbox.clone();
-        let gate = Gate::new(
+        let gate = Arc::new(Gate::new(
             board.clone(),
             Box::new(Keeping::new(keeper.clone())),
             drain,
             Box::new(move |said| news.send(Message::Gate(said))),
-        );
+        ));
         let looker = Looker::start(board.clone()).map_err(failed)?;
         let base = base(runtime_dir);
         Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks: left.locks })
@@ -156,12 +156,15 @@ impl Dialogue {
         });
     }
 
-    /// It is not asked any more.
-    pub(super) fn forget_work(&self, run: RunId, signalled: bool) {
-        match signalled {
-            true => self.gate.signalled(run),
-            false => self.gate.cancel(run),
-        }
+    /// What is to be done when it has been signalled: it runs again, and is not asked any more.
+    pub(super) fn signalled(&self, run: RunId) -> impl FnOnce() + Send + 'static {
+        let gate = Arc::clone(&self.gate);
+        move || gate.signalled(run)
+    }
+
+    /// The stop is not wanted any more.
+    pub(super) fn cancel_work(&self, run: RunId) {
+        self.gate.cancel(run);
     }
 
     /// What the gate's news mean, if they still mean something.
