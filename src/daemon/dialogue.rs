@@ -2,7 +2,7 @@
 //! decision thread, which holds it.
 
 use super::channel::Channel;
-use super::hearing::{Hearing, Words};
+use super::hearing::Hearing;
 use super::inbox::{Inbox, Message};
 use super::inheritance::MARKS;
 use super::keeping::Keeping;
@@ -176,6 +176,7 @@ impl Dialogue {
                 let instance =
                     self.hearing.label(run).map_or_else(|| run.to_string(), |label| label.to_string());
                 tracing::warn!(instance, "{text}");
+                self.hearing.trouble(run, text);
                 None
             }
         }
@@ -193,16 +194,17 @@ impl Dialogue {
         beat.into_iter().chain(rewritten(&sight.glance())).max().unwrap_or_default()
     }
 
+    /// Descriptors that will be needed for all runs together, and are not open yet.
+    pub(super) fn descriptors_to_come(&self) -> u64 {
+        self.gate.descriptors_to_come()
+    }
+
     /// What is needed to see from elsewhere whether it is busy.
     pub(super) fn sight(&self, process: &Process) -> Sight {
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
         let (kind, launch) = (process.spec.work.kind, process.launch);
-        Sight { root: process.root(), keeper: self.keeper_pid, lock, custom, kind, launch }
-    }
-
-    /// What it has said for people.
-    pub(super) fn words(&self, run: RunId) -> Words {
-        self.hearing.words(run)
+        let (root, words) = (process.root(), self.hearing.words(process.run));
+        Sight { root, keeper: self.keeper_pid, lock, custom, kind, launch, words }
     }
 }
 

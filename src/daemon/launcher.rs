@@ -13,8 +13,7 @@ use crate::keeper::link::{Ends, Identity, LaunchOrder, Order, Output, Sender as 
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
-    Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, ReadyBy, RunId, StderrSink,
-    Template,
+    Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, RunId, StderrSink, Template,
 };
 use crate::talk::{self, EnvFile, Places};
 use std::collections::BTreeMap;
@@ -119,7 +118,7 @@ impl Bench {
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
         let (slot, label) = (owner.slot.clone(), owner.label.clone());
         let fill = |template: &Template| template.fill(&slot, &label);
-        let places = Places::of(&self.instances, &label, wants_socket(&spec));
+        let places = Places::of(&self.instances, &label, spec.wants_socket());
         let lock = match &spec.work.path {
             LockPath::Own => places.lock.clone(),
             LockPath::At(path) => PathBuf::from(fill(path)),
@@ -177,7 +176,7 @@ impl Bench {
         let owner = user.map(|user| (user.uid, user.gid));
         let custom = matches!(spec.work.path, LockPath::At(_));
         let env = EnvFile { lock: custom.then(|| lock.to_owned()), ..EnvFile::default() };
-        let opened = talk::make(&self.instances, label, owner, wants_socket(spec), &env)
+        let opened = talk::make(&self.instances, label, owner, spec.wants_socket(), &env)
             .map_err(|error| not_made("the folder", &self.instances.join(label.as_str()), &error))?;
         if custom {
             talk::make_lock(lock, owner).map_err(|error| not_made("working_lock.path", lock, &error))?;
@@ -196,11 +195,6 @@ impl Bench {
 pub(super) fn cgroup_name(label: &InstanceLabel, run: RunId) -> String {
     let short = &run.to_string()[..8];
     format!("{label}-{short}")
-}
-
-/// Whether it is given a socket of sd_notify(3).
-fn wants_socket(spec: &Program) -> bool {
-    spec.ready.by == ReadyBy::Notify || spec.watchdog.is_some()
 }
 
 fn not_made(what: &str, path: &Path, error: &io::Error) -> LaunchFailure {

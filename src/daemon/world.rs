@@ -144,7 +144,8 @@ impl World {
         let process = Process::new(run, owner.clone(), spec.clone());
         self.dialogue.begin(&process, false);
         self.processes.insert(run, process);
-        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
+        let kept = self.dialogue.descriptors_to_come();
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program, kept) {
             return self.launch_failed(run, failure);
         }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
@@ -160,7 +161,7 @@ impl World {
         let owner = Owner { helper_of: Some(service), ..main.owner.clone() };
         let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
-        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop) {
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop, 0) {
             return self.launch_failed(run, failure);
         }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: service.run, instead: Some(argv) });

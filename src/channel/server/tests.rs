@@ -5,6 +5,7 @@
 use super::*;
 use crate::model::{ProgramName, Slot};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::Instant;

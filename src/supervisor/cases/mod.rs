@@ -12,6 +12,7 @@ mod pulse;
 mod requests;
 mod restarts;
 mod rollouts;
+mod signs;
 mod stage;
 mod stops;
 mod takeovers;
