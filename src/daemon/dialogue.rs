@@ -10,7 +10,7 @@ use super::looks::{Looker, Sight};
 use super::options::StartError;
 use super::processes::{Mouth, Process};
 use crate::keeper::link::{HoldFor, Order, Sender};
-use crate::model::{LockPath, Moment, Program, RunId, StopKind};
+use crate::model::{LockPath, Moment, Program, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
 use crate::work::{Board, Busy, Gate, GateNews, Subject, rewritten};
@@ -26,7 +26,7 @@ pub(super) struct Dialogue {
     pub(super) looker: Looker,
     ears: Arc<Ears>,
     board: Board,
-    gate: Gate,
+    gate: Arc<Gate>,
     hearing: Hearing,
     /// `runtime_dir/i`.
     base: PathBuf,
@@ -71,12 +71,12 @@ impl Dialogue {
             server(run);
         });
         let news = inbox.clone();
-        let gate = Gate::new(
+        let gate = Arc::new(Gate::new(
             board.clone(),
             Box::new(Keeping::new(keeper.clone())),
             drain,
             Box::new(move |said| news.send(Message::Gate(said))),
-        );
+        ));
         let looker = Looker::start(board.clone()).map_err(failed)?;
         let base = base(runtime_dir);
         Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks: left.locks })
@@ -114,6 +114,17 @@ impl Dialogue {
         }
     }
 
+    /// The keeper that held its ends is gone: they are opened once more.
+    pub(super) fn open_mouth(&self, process: &mut Process) {
+        let wants_socket = process.spec.ready.by == ReadyBy::Notify || process.spec.watchdog.is_some();
+        match crate::talk::reopen(&self.base, &process.owner.label, wants_socket) {
+            Ok((fifo, sd)) => process.mouth = Some(Mouth { fifo, sd }),
+            Err(error) => {
+                tracing::warn!(instance = %process.owner.label, %error, "what it says is not heard any more");
+            }
+        }
+    }
+
     /// Main has ended: what it said by lines and notices has ended with it.
     pub(super) fn main_ended(&self, run: RunId) {
         self.board.main_ended(run);
@@ -145,12 +156,15 @@ impl Dialogue {
         });
     }
 
-    /// It is not asked any more.
-    pub(super) fn forget_work(&self, run: RunId, signalled: bool) {
-        match signalled {
-            true => self.gate.signalled(run),
-            false => self.gate.cancel(run),
-        }
+    /// What is to be done when it has been signalled: it runs again, and is not asked any more.
+    pub(super) fn signalled(&self, run: RunId) -> impl FnOnce() + Send + 'static {
+        let gate = Arc::clone(&self.gate);
+        move || gate.signalled(run)
+    }
+
+    /// The stop is not wanted any more.
+    pub(super) fn cancel_work(&self, run: RunId) {
+        self.gate.cancel(run);
     }
 
     /// What the gate's news mean, if they still mean something.
@@ -159,7 +173,9 @@ impl Dialogue {
             GateNews::Busy { run, busy: Busy { since, what } } => Some((run, Work::Busy { since, what })),
             GateNews::Idle { run, watch } => self.gate.is_current(run, watch).then_some((run, Work::Idle)),
             GateNews::Trouble { run, text } => {
-                tracing::warn!(%run, "{text}");
+                let instance =
+                    self.hearing.label(run).map_or_else(|| run.to_string(), |label| label.to_string());
+                tracing::warn!(instance, "{text}");
                 self.hearing.trouble(run, text);
                 None
             }

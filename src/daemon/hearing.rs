@@ -83,6 +83,11 @@ impl Hearing {
         self.speakers().remove(&run);
     }
 
+    /// What people call it.
+    pub(super) fn label(&self, run: RunId) -> Option<InstanceLabel> {
+        self.speakers().get(&run).map(|speaker| speaker.label.clone())
+    }
+
     /// What it has said for people.
     pub(super) fn words(&self, run: RunId) -> Words {
         self.speakers().get(&run).map(|speaker| speaker.words.clone()).unwrap_or_default()
@@ -136,7 +141,7 @@ impl Hearing {
     }
 
     fn publish(&self, run: RunId, topic: &str, data: &str) {
-        let Some(label) = self.speakers().get(&run).map(|speaker| speaker.label.clone()) else { return };
+        let Some(label) = self.label(run) else { return };
         if self.hub.publish(topic, label.as_str(), data).is_err() {
             self.note(run, |words| words.dropped += 1);
         }

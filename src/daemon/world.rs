@@ -75,7 +75,9 @@ impl World {
                     self.dialogue.look_at_work(process);
                 }
             }
-            Action::ForgetWork { run, signalled } => self.dialogue.forget_work(run, signalled),
+            // What is frozen is thawed when the signal is there: also where another thread sends it.
+            Action::ForgetWork { run, signalled: true } => self.trees.then(run, self.dialogue.signalled(run)),
+            Action::ForgetWork { run, signalled: false } => self.dialogue.cancel_work(run),
             Action::CheckBeat { run } => {
                 if let Some(process) = self.processes.get(&run) {
                     let at = self.dialogue.last_beat(process);
@@ -105,6 +107,9 @@ impl World {
                 process.launch = crate::work::Launch::at(at);
             }
             self.dialogue.begin(process, true);
+            if process.parent != Parent::Keeper {
+                self.dialogue.open_mouth(process);
+            }
             self.dialogue.hear(process);
         }
         self.dialogue.open(self.processes.values())

@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod child_setup;
 pub mod clock;
 pub mod datagram;
+pub mod eager;
 pub mod exec_error;
 pub mod fds;
 pub mod flock;

@@ -22,20 +22,9 @@ impl Instance {
                 self.stop_here(turn, why);
             }
             (Wish::Run, None) => self.stop_here(turn, String::new()),
-            (Wish::Run, Some(spec)) if let Some(late) = &run.late => {
+            (Wish::Run, Some(spec)) if let (Some(late), None) = (&run.late, &self.replace) => {
                 let spec = Arc::clone(spec);
-                match self.launch_text("restarted") {
-                    Some(why) if matches!(self.replace, Some(Replace::Operator { .. })) => {
-                        self.calm_down();
-                        self.passes_trial();
-                        self.launch(turn, why, false);
-                    }
-                    // What it would have been replaced by is what comes next anyway.
-                    Some(_) | None => {
-                        self.replace = None;
-                        self.failed_start(turn, &spec, late);
-                    }
-                }
+                self.failed_start(turn, &spec, late);
             }
             // Stuck again and again is no better than ending again and again.
             (Wish::Run, Some(spec))

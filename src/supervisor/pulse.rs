@@ -1,5 +1,6 @@
 //! Ready and alive: what a run says of itself, and what its silence means.
 
+use super::drain::NOT_WANTED;
 use super::ended::humane;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
@@ -59,9 +60,10 @@ impl Instance {
     }
 
     fn gets_ready(&mut self, turn: &mut Turn<'_>, mut run: Run, why: Option<&str>) {
-        run.ready_at = Some(turn.now);
-        if let Some(watchdog) = &mut run.watchdog {
-            watchdog.last = turn.now;
+        run.is_ready(turn.now);
+        // A late start that was left running has come to its end.
+        if turn.wish.is_run() && self.replace.is_none() {
+            run.patience = Patience::Whole;
         }
         self.enter(turn, Phase::Running(run), why.map(str::to_owned));
     }
@@ -75,14 +77,24 @@ impl Instance {
             self.phase = Phase::Starting(run);
             return;
         }
+        let wanted = turn.wish.is_run() && self.replace.is_none() && run.late.is_none();
+        if wanted && run.patience == Patience::GivenUp {
+            run.patience = Patience::Whole;
+            self.why = NOT_WANTED.to_owned();
+        }
+        let given_up = run.patience == Patience::GivenUp && !turn.wish.is_shutdown() && !self.is_forced(turn);
         let too_late = run.ready_deadline().is_some_and(|at| at <= turn.now);
         let replace_now = self.replace.is_some() && turn.may_replace;
+        if given_up {
+            self.phase = Phase::Starting(run);
+            return;
+        }
         if too_late {
             let timeout = humane(run.ready.timeout);
             let how = format!("it did not say that it is ready within {timeout} (ready.timeout)");
             turn.note(run.label.clone(), Fact::NotReady { how: how.clone() });
             run.late = Some(how);
-        } else if turn.wish.is_run() && !replace_now {
+        } else if turn.wish.is_run() && !replace_now && run.late.is_none() {
             self.phase = Phase::Starting(run);
             return;
         }
@@ -128,9 +140,22 @@ impl Instance {
 }
 
 impl Run {
+    /// It can do its job, even if it was too late to say so and left running since it is busy.
+    pub(super) fn is_ready(&mut self, now: Moment) {
+        self.ready_at = Some(now);
+        self.late = None;
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.last = now;
+        }
+    }
+
     /// When it must be ready, if it is not and has to say so.
     pub(super) fn ready_deadline(&self) -> Option<Moment> {
         if self.ready.by == ReadyBy::Spawn || self.ready_at.is_some() || mutant!(EndlessStart) {
+            return None;
+        }
+        // Nothing follows from it any more, or not while a stop is given up.
+        if self.late.is_some() || self.patience == Patience::GivenUp {
             return None;
         }
         let at = self.started_at? + self.ready.timeout;

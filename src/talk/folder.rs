@@ -106,6 +106,35 @@ pub fn make(
     Ok(Opened { places, fifo, sd })
 }
 
+/// Opens what a run speaks into once more, where the one who held it is gone: its FIFO as it is, and its socket bound anew under
+/// the same path, to which the next message goes.
+///
+/// # Errors
+/// ENOENT: there is no such folder. EINVAL: what is there is no FIFO. And as open(2), bind(2).
+pub fn reopen(base: &Path, label: &InstanceLabel, want_sd: bool) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    let above = open_base_that_is(base)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(&above, file_name(label)?, flags, Mode::empty())?;
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fifo = rustix::fs::openat(&folder, c"notify", flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&fifo)?.st_mode) != FileType::Fifo {
+        return Err(Errno::INVAL.into());
+    }
+    let sd = match want_sd {
+        true => {
+            let stat = rustix::fs::fstat(&folder)?;
+            let owner = Some((stat.st_uid, stat.st_gid)).filter(|owner| *owner != ours());
+            match rustix::fs::unlinkat(&folder, c"sd", AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Some(new_socket(&folder, owner)?)
+        }
+        false => None,
+    };
+    Ok((fifo, sd))
+}
+
 /// Makes an empty working lock outside of the instance's folder, of mode 0600, for `owner` (user and group) where that is not who we
 /// are. What is there stays as it is, whatever it is.
 ///

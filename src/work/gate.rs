@@ -5,6 +5,7 @@ use super::board::{Board, Busy};
 use super::judge::Launch;
 use super::look::Glance;
 use super::worker::{Hands, Order, Worker};
+use crate::linux::eager;
 use crate::linux::tree::Root;
 use crate::model::{InstanceLabel, LockKind, RunId};
 use std::collections::BTreeMap;
@@ -200,6 +201,8 @@ impl State {
         let (hands, rung) = (Arc::clone(&self.hands), Arc::clone(&bell));
         let mut worker = Worker::new(orders, rung)?;
         std::thread::Builder::new().name("gate".to_owned()).spawn(move || {
+            // The gap after a task may be no longer than a millisecond. Threads that wait for locks are begun by this one.
+            eager::make_eager();
             let hands = hands.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(hands) = hands {
                 worker.run(&hands);

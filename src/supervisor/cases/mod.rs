@@ -6,6 +6,9 @@
 
 mod edits;
 mod flights;
+mod gate;
+mod killing;
+mod pulse;
 mod requests;
 mod restarts;
 mod rollouts;
