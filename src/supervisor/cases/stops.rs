@@ -197,7 +197,8 @@ fn a_stop_that_was_given_up_waits_as_long_when_it_is_asked_for_again() {
          stop web
             => look at web.1#1
          idle web.1
-            => ask web.1#1 SIGTERM",
+            => ask web.1#1 SIGTERM
+            => forget web.1#1",
     );
 }
 
