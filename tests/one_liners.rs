@@ -26,7 +26,10 @@ fn program(shell: &std::path::Path, script: &str, keys: &str) -> Rig {
     let bin = rig.folder_named("bin");
     std::os::unix::fs::symlink(rig.binary(), bin.join("sppm")).unwrap();
     rig.env("PATH", &format!("{}:{}", bin.display(), tools::PATH));
-    rig.script("job.sh", "#!/bin/sh\necho begin; until rm \"$GO\" 2>/dev/null; do sleep 0.02; done; echo end");
+    rig.script(
+        "job.sh",
+        "#!/bin/sh\necho begin; until rm \"$GO\" 2>/dev/null; do sleep 0.02; done; echo end",
+    );
     rig.write("program.sh", script);
     let folders = ["run", "state", "log"].map(|name| rig.path(name).display().to_string());
     rig.save_text(&format!(
