@@ -8,12 +8,14 @@ use super::inheritance::MARKS;
 use super::keeping::Keeping;
 use super::looks::{Looker, Sight};
 use super::options::StartError;
-use super::processes::{Mouth, Process};
+use super::processes::{Lock, Mouth, Process};
 use crate::keeper::link::{HoldFor, Order, Sender};
-use crate::model::{LockPath, Moment, Program, ReadyBy, RunId, StopKind};
+use crate::linux::flock;
+use crate::model::{LockKind, LockPath, Moment, Program, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
 use crate::work::{Board, Busy, Gate, GateNews, Subject, rewritten};
+use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -140,8 +142,13 @@ impl Dialogue {
         self.locks.remove(&run);
     }
 
-    /// Whether it is busy is asked; the answers come as [`Message::Gate`].
-    pub(super) fn look_at_work(&mut self, process: &Process) {
+    /// Whether it is busy is asked. `true`: it is idle and held so, from now on; else the answers come as [`Message::Gate`].
+    pub(super) fn look_at_work(&mut self, process: &mut Process) -> bool {
+        if self.is_held_at_once(process) {
+            return true;
+        }
+        // Whatever was held meanwhile: the gate has its own way.
+        process.lock = None;
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
         self.gate.watch(Subject {
             root: process.root(),
@@ -154,6 +161,29 @@ impl Dialogue {
             launch: process.launch,
             lock_fd: self.locks.remove(&process.run),
         });
+        false
+    }
+
+    /// Most programs never say anything of their work. Of such a one nothing was ever heard, nobody has written its lock, and
+    /// nobody holds it: then we do, and there is nothing to wait for and nobody to freeze. A few system calls on a file that we made.
+    fn is_held_at_once(&self, process: &mut Process) -> bool {
+        let untouched = match &process.lock {
+            Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => *untouched,
+            None => return false,
+        };
+        if !self.board.is_blank(process.run) {
+            return false;
+        }
+        let path = Places::of(&self.base, &process.owner.label, false).lock;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return false };
+        let free = process.spec.work.kind == LockKind::State || flock::try_shared(&file).unwrap_or(false);
+        // Last of all: whoever spoke before that has been heard.
+        let idle = free && untouched.is(&file) && self.ears.are_done() && self.board.is_blank(process.run);
+        if idle {
+            process.lock = Some(Lock::Held(untouched, file));
+        }
+        idle
     }
 
     /// What is to be done when it has been signalled: it runs again, and is not asked any more.
@@ -163,8 +193,12 @@ impl Dialogue {
     }
 
     /// The stop is not wanted any more.
-    pub(super) fn cancel_work(&self, run: RunId) {
-        self.gate.cancel(run);
+    pub(super) fn cancel_work(&self, process: &mut Process) {
+        if let Some(Lock::Held(untouched, _)) = &process.lock {
+            // Closed, and nobody has a copy: it is free.
+            process.lock = Some(Lock::Untouched(*untouched));
+        }
+        self.gate.cancel(process.run);
     }
 
     /// What the gate's news mean, if they still mean something.

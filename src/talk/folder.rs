@@ -57,6 +57,26 @@ pub struct Opened {
     pub fifo: OwnedFd,
     /// The socket of sd_notify(3), non-blocking; who sends is told.
     pub sd: Option<OwnedFd>,
+    /// The lock as it was made: whoever finds it so knows that nobody has written it.
+    pub lock: Untouched,
+}
+
+/// A file's number and when it was made. Its time counts in ticks of the kernel, of ten milliseconds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untouched {
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Untouched {
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        Self { inode: stat.st_ino, modified: (stat.st_mtime, stat.st_mtime_nsec as i64) }
+    }
+
+    /// Whether this open file is the one, and still as it was made: empty.
+    pub fn is(&self, file: impl AsFd) -> bool {
+        rustix::fs::fstat(file).is_ok_and(|stat| stat.st_size == 0 && Self::of(&stat) == *self)
+    }
 }
 
 /// Whether the path of the instance's socket does not fit into a socket's address.
@@ -96,14 +116,14 @@ pub fn make(
     let places = Places::of(base, label, want_sd);
     let owner = owner.filter(|owner| *owner != ours());
     let text = env.text(&places.folder);
-    new_file(&folder, c"lock", owner, &[])?;
+    let lock = Untouched::of(&rustix::fs::fstat(new_file(&folder, c"lock", owner, &[])?)?);
     new_file(&folder, c"env", owner, &text)?;
     let fifo = new_fifo(&folder, owner)?;
     let sd = if want_sd { Some(new_socket(&folder, owner)?) } else { None };
     // Before the mode: a change of owner may take bits away.
     give(&folder, owner)?;
     rustix::fs::fchmod(&folder, mode)?;
-    Ok(Opened { places, fifo, sd })
+    Ok(Opened { places, fifo, sd, lock })
 }
 
 /// Opens what a run speaks into once more, where the one who held it is gone: its FIFO as it is, and its socket bound anew under
@@ -261,12 +281,13 @@ fn new_file(
     name: &std::ffi::CStr,
     owner: Option<(u32, u32)>,
     text: &[u8],
-) -> io::Result<()> {
+) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?);
     file.write_all(text)?;
     give(&file, owner)?;
-    Ok(rustix::fs::fchmod(&file, PRIVATE)?)
+    rustix::fs::fchmod(&file, PRIVATE)?;
+    Ok(file)
 }
 
 fn new_fifo(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {

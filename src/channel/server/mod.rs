@@ -28,7 +28,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Is told what a run says of itself on a connection (a number that is never used again while this server lives). Called on
+/// Is told what a run says of itself on a connection (a number that is never used again while this server lives); that it is
+/// idle when it has said hello. Called on
 /// the server's thread; while it waits, so do all programs that talk, and nobody else.
 pub type Said = Box<dyn Fn(RunId, u64, Saying) + Send>;
 /// Is told that a connection is gone on which its run said that it is busy.
