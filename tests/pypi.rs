@@ -5,39 +5,18 @@
 
 mod common;
 
-use common::{Background, Rig, Status, pause, tools, wait_until};
+use common::{Background, Rig, Status, pause, pypi, wait_until};
 use sppm::model::InstanceLabel;
 use sppm::talk::{self, EnvFile};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
 use std::time::Duration;
 
-/// The library with what it needs, installed once for all runs of the tests.
+/// The library with what it needs.
 fn library() -> Option<(PathBuf, PathBuf)> {
-    static ONCE: Mutex<()> = Mutex::new(());
-    let _alone = ONCE.lock();
-    let python = tools::python()?;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pypi-sppm-2.1.4");
-    if !folder.join("sppm/process_status_lock.py").exists() {
-        let beside = folder.with_extension(std::process::id().to_string());
-        let pip = Command::new("timeout")
-            .args(["120", python.to_str()?, "-m", "pip", "install", "--quiet", "--no-input", "--target"])
-            .arg(&beside)
-            .args(["sppm==2.1.4", "happy-python==0.3.6"])
-            .output();
-        if !pip.as_ref().is_ok_and(|pip| pip.status.success()) {
-            tools::skipped(&format!("PyPI's sppm 2.1.4 cannot be installed: {pip:?}"));
-            return None;
-        }
-        // Whole or not at all; another process may have been quicker.
-        if fs::rename(&beside, &folder).is_err() {
-            fs::remove_dir_all(&beside).unwrap();
-        }
-    }
-    Some((python, folder))
+    pypi::installed("pypi-sppm-2.1.4", &["sppm==2.1.4", "happy-python==0.3.6"], "sppm/process_status_lock.py")
 }
 
 fn run(script: &str, arguments: &[&str], env: &Path) -> Option<Output> {

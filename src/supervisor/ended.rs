@@ -26,6 +26,14 @@ impl Instance {
                 let spec = Arc::clone(spec);
                 self.failed_start(turn, &spec, late);
             }
+            // Stuck again and again is no better than ending again and again.
+            (Wish::Run, Some(spec))
+                if let (Some(Replace::Stuck(how)), false) = (&self.replace, run.was_steady(at)) =>
+            {
+                let (spec, how) = (Arc::clone(spec), how.clone());
+                self.replace = None;
+                self.failed_start(turn, &spec, &how);
+            }
             (Wish::Run, Some(_)) if run.asked || self.replace.is_some() => {
                 let why =
                     self.launch_text("restarted").unwrap_or_else(|| "started again after a stop".to_owned());
@@ -235,6 +243,11 @@ impl Instance {
 }
 
 impl Run {
+    /// Whether it had been ready for long enough, at its end, to count as a good start.
+    fn was_steady(&self, end: Moment) -> bool {
+        self.ready_at.is_some_and(|at| end.since(at) >= self.spec.restart.min_uptime)
+    }
+
     /// What is known of why main ended so.
     pub(super) fn cause_of(&self, exit: Exit) -> EndCause {
         match exit {

@@ -216,7 +216,7 @@ impl Instance {
             | News::BeatEvery(_)
             | News::Extend(_)
             | News::Work(_)) => {
-                self.feels_pulse(turn.now, &mut run, &news);
+                self.feels_pulse(turn, &mut run, &news);
                 run.takes_note(turn.now, &news);
                 self.phase = Phase::Running(run);
             }

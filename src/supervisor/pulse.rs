@@ -6,6 +6,7 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::{Action, Fact, Instance, Patience, Phase, Replace, Run, Watchdog};
 use crate::model::{Moment, ReadyBy};
+use std::time::Duration;
 
 impl Instance {
     pub(super) fn while_starting(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
@@ -90,7 +91,9 @@ impl Instance {
         }
         if too_late {
             let timeout = humane(run.ready.timeout);
-            run.late = Some(format!("it did not say that it is ready within {timeout} (ready.timeout)"));
+            let how = format!("it did not say that it is ready within {timeout} (ready.timeout)");
+            turn.note(run.label.clone(), Fact::NotReady { how: how.clone() });
+            run.late = Some(how);
         } else if turn.wish.is_run() && !replace_now && run.late.is_none() {
             self.phase = Phase::Starting(run);
             return;
@@ -117,12 +120,12 @@ impl Instance {
     }
 
     /// What a running program's sign of life, or the lack of one, means.
-    pub(super) fn feels_pulse(&mut self, now: Moment, run: &mut Run, news: &News) {
+    pub(super) fn feels_pulse(&mut self, turn: &mut Turn<'_>, run: &mut Run, news: &News) {
         let silent = match (news, &mut run.watchdog) {
             (News::Beat(at), Some(watchdog)) => {
                 watchdog.last = watchdog.last.max(*at);
                 let asked = std::mem::replace(&mut watchdog.checking, false);
-                let silent = now.since(watchdog.last);
+                let silent = turn.now.since(watchdog.last);
                 (asked && silent >= watchdog.every)
                     .then(|| format!("it gave no sign of life for {}", humane(silent)))
             }
@@ -130,6 +133,7 @@ impl Instance {
             _ => None,
         };
         if let (Some(silent), None | Some(Replace::Edit(_))) = (silent, &self.replace) {
+            turn.note(run.label.clone(), Fact::Stuck { how: silent.clone() });
             self.replace = Some(Replace::Stuck(silent));
         }
     }
@@ -168,6 +172,8 @@ impl Run {
                     watchdog.checking = false;
                 }
             }
+            // So it switches the watch off (sd_notify(3)).
+            News::BeatEvery(Duration::ZERO) => self.watchdog = None,
             News::BeatEvery(every) => {
                 let last = self.watchdog.map_or(now, |watchdog| watchdog.last.max(now));
                 self.watchdog = Some(Watchdog { every: *every, last, checking: false });

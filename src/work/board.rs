@@ -170,6 +170,19 @@ impl Board {
         self.state().entries.get(&run)?.last_beat
     }
 
+    /// Whether nothing was ever heard or seen of its work.
+    pub fn is_blank(&self, run: RunId) -> bool {
+        let blank = |entry: &Entry| !entry.ever && !entry.memory.was_seen();
+        self.state().entries.get(&run).is_some_and(|entry| blank(entry))
+    }
+
+    /// It may say something any moment: it has begun to talk.
+    pub fn heed(&self, run: RunId) {
+        if let Some(entry) = self.state().entries.get_mut(&run) {
+            entry.ever = true;
+        }
+    }
+
     /// Its marks now.
     pub fn look(&self, run: RunId) -> Marked {
         let mut state = self.state();

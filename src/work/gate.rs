@@ -5,6 +5,7 @@ use super::board::{Board, Busy};
 use super::judge::Launch;
 use super::look::Glance;
 use super::worker::{Hands, Order, Worker};
+use crate::linux::eager;
 use crate::linux::tree::Root;
 use crate::model::{InstanceLabel, LockKind, RunId};
 use std::collections::BTreeMap;
@@ -152,6 +153,11 @@ impl Gate {
         state.order(Order::Watch(Box::new(subject), watch));
     }
 
+    /// How many descriptors it will take for itself at the first need: a bell, an epoll set, a queue of notices. 0 afterwards.
+    pub fn descriptors_to_come(&self) -> u64 {
+        if self.state().line.is_some() { 0 } else { 3 }
+    }
+
     /// Whether what [`GateNews::Idle`] said is still so: to be asked right before the signal. A stop that was called off and
     /// wanted again meanwhile has a watch of its own.
     pub fn is_current(&self, run: RunId, watch: u64) -> bool {
@@ -195,6 +201,8 @@ impl State {
         let (hands, rung) = (Arc::clone(&self.hands), Arc::clone(&bell));
         let mut worker = Worker::new(orders, rung)?;
         std::thread::Builder::new().name("gate".to_owned()).spawn(move || {
+            // The gap after a task may be no longer than a millisecond. Threads that wait for locks are begun by this one.
+            eager::make_eager();
             let hands = hands.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(hands) = hands {
                 worker.run(&hands);

@@ -19,10 +19,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The shortest pause between two looks, which a writer that never rests cannot make shorter.
+/// The pause between two looks, which a writer that never rests cannot make shorter.
 const REST: Duration = Duration::from_millis(1);
 
-/// After freezes in vain it grows up to this: each costs the program a moment.
+/// It begins with this: the end of a task is told by several notices (a new file comes, is written, is renamed), the first of
+/// them before there is anything to see, and the gap after it may be no longer than a millisecond.
+const FIRST_REST: Duration = Duration::from_micros(60);
+
+/// Without a look for so long it does so again.
+const QUIET: Duration = Duration::from_millis(8);
+
+/// After freezes in vain the next one is this much later at most: each costs the program a moment.
 const LONGEST_REST: Duration = Duration::from_millis(16);
 
 /// Without a freeze in vain for so long it is short again.
@@ -76,7 +83,11 @@ pub(super) struct Watched {
     told: Option<Busy>,
     said: BTreeSet<String>,
     not_before: Moment,
+    /// How long looks rest.
+    pace: Duration,
+    /// How long freezes rest.
     rest: Duration,
+    /// When the last one was in vain.
     in_vain: Moment,
 }
 
@@ -100,6 +111,7 @@ impl Watched {
             told: None,
             said: BTreeSet::new(),
             not_before: Moment::default(),
+            pace: FIRST_REST,
             rest: REST,
             in_vain: Moment::default(),
         };
@@ -170,8 +182,12 @@ impl Watched {
         if now.since(self.in_vain) > FORGIVEN {
             self.rest = REST;
         }
+        self.pace = match begun.since(self.not_before) > QUIET {
+            true => FIRST_REST,
+            false => (self.pace * 2).min(REST),
+        };
         let pause = (now.since(begun) * SHARE).min(LONGEST_PAUSE);
-        self.not_before = now + self.rest.max(pause);
+        self.not_before = (now + self.pace.max(pause)).max(self.in_vain + self.rest);
         next
     }
 

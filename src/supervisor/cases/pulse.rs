@@ -329,6 +329,7 @@ fn what_was_stuck_and_ended_by_itself_is_started_again() {
             => check web.1#1
          empty web.1
             => release web.1#1
+         wait 1s
             => launch web.1#2 as web: web",
     );
 }

@@ -350,6 +350,7 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>, last_word: Option<&str>
             run,
             at: Moment::from_nanos(detail.unwrap().parse::<u64>().unwrap() * 1_000_000_000),
         },
+        "every" => Event::BeatEvery { run, every: Duration::from_secs(detail.unwrap().parse().unwrap()) },
         "extend" => Event::Extend { run, by: Duration::from_secs(detail.unwrap().parse().unwrap()) },
         "idle" => Event::Work { run, work: Work::Idle },
         "command" => Event::StopCommandDone { run, exit: detail.map(|text| exit(Some(text))) },

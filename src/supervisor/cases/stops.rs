@@ -184,6 +184,25 @@ fn what_is_to_be_kept_survives_a_forced_stop() {
 }
 
 #[test]
+fn a_stop_that_was_given_up_waits_as_long_when_it_is_asked_for_again() {
+    tell(
+        "plan web:work=5:then-keep
+            => launch web.1#1 as web: web
+         launched web.1
+         stop web
+            => look at web.1#1
+         busy web.1
+         wait 5s
+            => forget web.1#1
+         stop web
+            => look at web.1#1
+         idle web.1
+            => ask web.1#1 SIGTERM
+            => forget web.1#1",
+    );
+}
+
+#[test]
 fn a_stop_command_has_until_its_timeout() {
     tell(
         "plan web:command=9
