@@ -49,7 +49,7 @@ impl Locks {
         let mut text = String::new();
         let read = File::open("/proc/locks").and_then(|file| file.take(Self::MOST).read_to_string(&mut text));
         let mut locks = Self::parse(&text);
-        locks.whole = read.is_ok_and(|read| (read as u64) < Self::MOST);
+        locks.whole = read.is_ok_and(|read| (read as u64) < Self::MOST) && in_first_pid_namespace();
         locks
     }
 
@@ -79,7 +79,7 @@ impl Locks {
         if self.exclusive.contains(&file) {
             return Some(true);
         }
-        (self.whole && in_first_pid_namespace() && shows(file.device, folder)).then_some(false)
+        (self.whole && shows(file.device, folder)).then_some(false)
     }
 }
 
