@@ -37,7 +37,8 @@ pub(super) struct Channel {
     path: PathBuf,
     server: Option<Arc<Server>>,
     turnstile: Turnstile,
-    drain: Arc<Mutex<Option<Weak<Server>>>>,
+    /// The server, for other threads.
+    shared: Arc<Mutex<Option<Weak<Server>>>>,
 }
 
 impl Channel {
@@ -57,7 +58,7 @@ impl Channel {
 
     fn with(runtime_dir: &Path, hub: Hub) -> Self {
         let path = runtime_dir.join(SOCKET);
-        Self { hub, path, server: None, turnstile: Turnstile::default(), drain: Arc::default() }
+        Self { hub, path, server: None, turnstile: Turnstile::default(), shared: Arc::default() }
     }
 
     /// Opens the socket to these processes and to those that are admitted later.
@@ -82,7 +83,7 @@ impl Channel {
             }
         }
         let server = Arc::new(server);
-        *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(&server));
+        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(&server));
         self.server = Some(server);
         Ok(())
     }
@@ -96,15 +97,34 @@ impl Channel {
         self.turnstile.clone()
     }
 
+    /// Lets a run in that is about to be launched as this user (`None`: as our own): before it can knock. For another thread.
+    pub(super) fn admitter(&self) -> impl Fn(RunId, &InstanceLabel, Option<u32>) + Send + use<> {
+        let server = Arc::clone(&self.shared);
+        move |run, label, uid| {
+            let server =
+                server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
+            if let Some(server) = server {
+                server.admit(run, label.clone(), uid.unwrap_or_else(|| rustix::process::geteuid().as_raw()));
+            }
+        }
+    }
+
     /// Handles all that a run has already asked for, once there is a socket. For another thread.
     pub(super) fn drain(&self) -> impl Fn(RunId) + Send + use<> {
-        let server = Arc::clone(&self.drain);
+        let server = Arc::clone(&self.shared);
         move |run| {
             let server =
                 server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Weak::upgrade);
             if let Some(server) = server {
                 server.drain(run);
             }
+        }
+    }
+
+    /// Whatever was said since the last time takes effect.
+    pub(super) fn tell(&self) {
+        if let Some(server) = &self.server {
+            server.tell();
         }
     }
 

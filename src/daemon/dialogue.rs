@@ -233,6 +233,12 @@ impl Dialogue {
         self.gate.descriptors_to_come()
     }
 
+    /// The threads that hear learn what has changed: once for all.
+    pub(super) fn tell(&self) {
+        self.ears.prick();
+        self.channel.tell();
+    }
+
     /// What is needed to see from elsewhere whether it is busy.
     pub(super) fn sight(&self, process: &Process) -> Sight {
         let (lock, custom) = lock_path(&process.spec, process, &self.base);

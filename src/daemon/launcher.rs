@@ -51,8 +51,6 @@ pub(super) enum Launching {
         tried: Box<Tried>,
         /// Where it will live.
         cgroup: Option<PathBuf>,
-        /// Whose rights it will have; `None` = our own.
-        uid: Option<u32>,
         /// Its lock as it was made, where that is its own.
         lock: Option<Untouched>,
     },
@@ -82,6 +80,7 @@ impl Launcher {
     pub(super) fn start(
         cgroups: Option<Cgroups>,
         runtime_dir: &Path,
+        admit: impl Fn(RunId, &InstanceLabel, Option<u32>) + Send + 'static,
         keeper: KeeperLine,
         inbox: Inbox,
     ) -> io::Result<Self> {
@@ -90,7 +89,8 @@ impl Launcher {
         let bench = Bench { base: environment::inherited(), cgroups, socket, instances };
         std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
             for preparation in requests {
-                let run = preparation.run;
+                let (run, label) = (preparation.run, preparation.owner.label.clone());
+                let serves = preparation.instead.is_some();
                 let tell = |launching| inbox.send(Message::Launching { run, launching });
                 let (order, cgroup, lock) = match bench.prepare(preparation) {
                     Ok(prepared) => prepared,
@@ -100,8 +100,10 @@ impl Launcher {
                     }
                 };
                 // Told before anything that the keeper can have to say of it.
-                let uid = order.identity.as_ref().map(|own| own.uid);
-                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, uid, lock });
+                if !serves {
+                    admit(run, &label, order.identity.as_ref().map(|own| own.uid));
+                }
+                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, lock });
                 if let Err(error) = keeper.send(&Order::Launch(Box::new(order))) {
                     tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
                 }

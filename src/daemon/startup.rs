@@ -96,9 +96,11 @@ fn build(
         StartError::new(format!("error: cannot write {}: {error}", places.ledger().display()))
     })?;
     let runtime_dir = &places.folders.runtime_dir;
+    let dialogue = Dialogue::start(runtime_dir, &sender, keeper_pid, inherited.take_left(), &inbox)?;
+    let admit = dialogue.channel.admitter();
     let mut world = World {
         keeper: sender.clone(),
-        launcher: Launcher::start(cgroups.clone(), runtime_dir, sender.clone(), inbox.clone())
+        launcher: Launcher::start(cgroups.clone(), runtime_dir, admit, sender.clone(), inbox.clone())
             .map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
@@ -108,7 +110,7 @@ fn build(
         records,
         wishes,
         processes: BTreeMap::new(),
-        dialogue: Dialogue::start(runtime_dir, &sender, keeper_pid, inherited.take_left(), &inbox)?,
+        dialogue,
         expected: Default::default(),
         pending: VecDeque::new(),
         finished: None,

@@ -124,6 +124,7 @@ impl World {
     /// Everything that was wanted together is done: it is written down, and the journal is told.
     pub(super) fn conclude(&mut self) {
         self.write_down();
+        self.dialogue.tell();
         if !self.entries.is_empty() {
             self.journal.add_all(std::mem::take(&mut self.entries));
         }
@@ -198,12 +199,9 @@ impl World {
     pub(super) fn launching(&mut self, run: RunId, launching: Launching) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         match launching {
-            Launching::Ordered { tried, cgroup, uid, lock } => {
+            Launching::Ordered { tried, cgroup, lock } => {
                 process.ordered(tried, cgroup);
                 process.lock = lock.map(Lock::Untouched);
-                if process.owner.helper_of.is_none() {
-                    self.dialogue.channel.admit(run, &process.owner.label, uid);
-                }
             }
             Launching::Failed(failure) => self.launch_failed(run, failure),
             Launching::NotSent { errno } => {

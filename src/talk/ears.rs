@@ -6,6 +6,7 @@ use crate::model::RunId;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Ears {
     orders: mpsc::Sender<Order>,
     wake: Arc<OwnedFd>,
     silence: Silence,
+    /// Orders were given of which the thread was not told.
+    quiet: AtomicBool,
 }
 
 impl Ears {
@@ -31,18 +34,19 @@ impl Ears {
         let thread = Thread::new(inbox, Arc::clone(&wake), heard)?;
         let silence = thread.silence();
         std::thread::Builder::new().name("sppm-ears".to_owned()).spawn(move || thread.live())?;
-        Ok(Self { orders, wake, silence })
+        Ok(Self { orders, wake, silence, quiet: AtomicBool::new(false) })
     }
 
     /// Hears this run from now on: its FIFO, and its socket of sd_notify(3) where it has one, both non-blocking. What was
-    /// said before is heard too.
+    /// said before is heard too. The thread learns of it by [`Ears::prick`].
     pub fn attach(&self, run: RunId, fifo: OwnedFd, sd: Option<OwnedFd>) {
-        self.order(Order::Attach { run, fifo, sd });
+        self.leave(Order::Attach { run, fifo, sd });
     }
 
     /// Nothing of this run is left: it is heard no more, whoever else holds its ends, and what was not heard is thrown away.
+    /// The thread learns of it by [`Ears::prick`].
     pub fn detach(&self, run: RunId) {
-        self.order(Order::Detach { run });
+        self.leave(Order::Detach { run });
     }
 
     /// Whether everything that anybody has said was heard. Costs one system call; `false` may be said too often.
@@ -58,10 +62,27 @@ impl Ears {
         waits.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
+    /// The thread is told what it was not told yet: once for all that was ordered since.
+    pub fn prick(&self) {
+        if self.quiet.swap(false, Ordering::AcqRel) {
+            self.ring();
+        }
+    }
+
+    fn leave(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            self.quiet.store(true, Ordering::Release);
+        }
+    }
+
+    fn ring(&self) {
+        // It can only fail by being full, which wakes as well.
+        let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+    }
+
     fn order(&self, order: Order) {
         if self.orders.send(order).is_ok() {
-            // It can only fail by being full, which wakes as well.
-            let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+            self.ring();
         }
     }
 }

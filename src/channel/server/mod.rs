@@ -70,18 +70,24 @@ impl Server {
 
     /// From now on this run may connect: processes of this user, or of root.
     pub fn admit(&self, run: RunId, label: InstanceLabel, uid: u32) {
-        self.post.send(Order::Admit { run, label, uid });
+        self.post.leave(Order::Admit { run, label, uid });
     }
 
     /// The run is over: its connections are closed, and it may not connect any more.
     pub fn dismiss(&self, run: RunId) {
-        self.post.send(Order::Dismiss { run });
+        self.post.leave(Order::Dismiss { run });
     }
 
     /// A stop of this run is wanted, of this kind and for this reason; `None`: it is not wanted any more. Who waits for one is
     /// told, and whoever asks later.
     pub fn stop_wanted(&self, run: RunId, stop: Option<(StopKind, String)>) {
-        self.post.send(Order::StopWanted { run, stop });
+        self.post.leave(Order::StopWanted { run, stop });
+    }
+
+    /// Makes what [`Server::admit`], [`Server::dismiss`] and [`Server::stop_wanted`] said known to those who are connected: once
+    /// for all. Who connects meanwhile finds it so anyway.
+    pub fn tell(&self) {
+        self.post.tell();
     }
 
     /// Waits until every request was handled whose bytes have arrived by now on connections of this run, also on such as wait to

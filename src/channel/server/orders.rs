@@ -41,6 +41,19 @@ impl Post {
         self.box_.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The thread learns of it by [`Post::tell`], or with what comes next.
+    pub(super) fn leave(&self, order: Order) {
+        self.lock().orders.push(order);
+    }
+
+    /// The thread is told what was left for it.
+    pub(super) fn tell(&self) {
+        let mut contents = self.lock();
+        if !contents.orders.is_empty() {
+            self.ring(&mut contents);
+        }
+    }
+
     pub(super) fn send(&self, order: Order) {
         let mut contents = self.lock();
         contents.orders.push(order);
