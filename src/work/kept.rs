@@ -110,7 +110,8 @@ fn encode(run: RunId, said: &Said) -> [u8; SLOT] {
     bytes[16] = ways | if said.connected { CONNECTION } else { 0 };
     bytes[17..25].copy_from_slice(&said.busy.since.as_nanos().to_le_bytes());
     let text = said.busy.what.as_deref().unwrap_or_default();
-    let end = text.floor_char_boundary(SLOT - TEXT_AT).min(usize::from(u8::MAX));
+    let room = text.len().min(SLOT - TEXT_AT);
+    let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     bytes[25] = u8::try_from(end).unwrap_or(0);
     bytes[TEXT_AT..TEXT_AT + end].copy_from_slice(&text.as_bytes()[..end]);
     bytes

