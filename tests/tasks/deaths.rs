@@ -4,7 +4,7 @@ use super::common::processes::{cgroup_folder, stat};
 use super::common::wait::stays;
 use super::common::{Proc, Rig, Who, Yaml, pause, wait_for, wait_until};
 use super::workers::{
-    self, How, kill_supervisor, let_go, notes, prepare_workers, puppet, successor, time_until, until_busy,
+    self, kill_supervisor, let_go, notes, prepare_workers, puppet, successor, time_until, until_busy,
     until_draining, worker,
 };
 use nix::sys::signal::Signal;
