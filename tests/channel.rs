@@ -200,8 +200,7 @@ fn a_command_under_busy_marks_the_program_around_it_also_over_a_take_over() {
             tools::skipped(&format!("no {shell} here"));
             continue;
         }
-        let mut rig = Rig::new();
-        rig.env("SPPM_LOG", "debug");
+        let rig = Rig::new();
         let binary = rig.binary().display().to_string();
         let body = format!(
             "#!{shell}\n\"{binary}\" busy --what 'two steps' -- sh -c 'echo working; read x < \"$RIG/pipe\"; exit 7'\n\
@@ -211,16 +210,20 @@ fn a_command_under_busy_marks_the_program_around_it_also_over_a_take_over() {
         nix::unistd::mkfifo(&rig.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         rig.start_with(&Yaml::new(&rig).program("work", &[command(&[script])]));
         file_says(&rig.path("log/work.log"), "working");
-        let said = "saying=Busy(Some(\"two steps\"))";
-        assert!(rig.own_log().contains(said), "before the command begins: {}", rig.own_log());
+        let marked = |status: &common::status::Status| {
+            status.instances().all(|one| one["busy"] == true && one["busy_what"] == "two steps")
+        };
+        assert!(marked(&rig.status()), "before the command begins: {:?}", rig.status());
         let before = rig.status().supervisor_proc();
         before.signal(Signal::SIGKILL);
-        let start = Instant::now();
-        wait_until("it is said again", || rig.own_log().matches(said).count() == 2);
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        rig.until("another supervisor is there", |status| status.supervisor_proc() != before);
+        assert!(marked(&rig.status()), "it is remembered: {:?}", rig.status());
+        // Whoever had only remembered it would know better by then.
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(marked(&rig.status()), "it is said again: {:?}", rig.status());
         fs::write(rig.path("pipe"), "go\n").unwrap();
         file_says(&rig.path("log/work.log"), "ended with 7");
-        wait_until("the mark is gone", || rig.own_log().contains("a program that said it was busy has left"));
+        rig.until("the mark is gone", |status| status.instances().all(|one| one["busy"] == false));
         rig.shutdown();
     }
 }

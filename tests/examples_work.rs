@@ -8,7 +8,7 @@ use common::command::finish;
 use common::examples::{self, example};
 use common::rig::is_root;
 use common::wait::LIMIT;
-use common::{Answer, Rig, Who, tools, wait_until};
+use common::{Answer, Rig, Who, tools, wait_for, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,17 +50,25 @@ fn in_hand(log: &str) -> bool {
     count(log, "begin ") > count(log, "end ")
 }
 
+/// Waits until a task is in hand; answers how many were done before it. From then on the next end is its own, however
+/// long this test is kept waiting.
+fn until_in_hand(what: &str, log: impl Fn() -> String) -> usize {
+    wait_for(&format!("{what} has a task in hand"), || {
+        let log = log();
+        in_hand(&log).then(|| count(&log, "end "))
+    })
+}
+
 /// Restarts, then stops a program in the middle of a task, each time as soon as one is in hand.
 fn is_never_cut(rig: &Rig, name: &str, what: bool) {
     for request in ["restart", "stop"] {
-        wait_until(&format!("{name} has a page in hand"), || in_hand(&rig.log(name)));
+        let done = until_in_hand(name, || rig.log(name));
         let status = rig.until(&format!("{name} is busy"), |status| status.instance(name)["busy"] == true);
         if what {
             let said = status.instance(name)["busy_what"].as_str().unwrap_or_default();
             assert!(said.starts_with("page "), "{said:?}");
         }
         let pid = status.pid(name);
-        let done = count(&rig.log(name), "end ");
         rig.sppm(&[request, name]).ok();
         assert!(count(&rig.log(name), "end ") > done, "the page in hand was not finished: {}", rig.log(name));
         assert_ne!(rig.status().pid(name), pid);
@@ -105,7 +113,8 @@ fn pages_are_never_cut_in_rust() {
     let mut rig = example("tasks-rust", Who::Own);
     let program = examples::compile_client("examples/tasks-rust/main.rs");
     rig.env("CRAWLER", program.to_str().unwrap());
-    rig.env("PAGE", PAGE);
+    // Each stop must come within a page, however slow the machine is: only there it is told of before it is signalled.
+    rig.env("PAGE", "3");
     rig.start();
     is_never_cut(&rig, "crawler", true);
     let log = rig.log("crawler");
@@ -197,9 +206,8 @@ impl Script {
         call("start").ok();
         call("start").expect_code(1).expect_text("runs already");
         for action in ["restart", "stop"] {
-            wait_until("a task is in hand", || in_hand(&self.log()));
+            let done = until_in_hand("the script", || self.log());
             call("status").ok().expect_text("running");
-            let done = count(&self.log(), "end ");
             call(action).ok();
             assert!(count(&self.log(), "end ") > done, "the task in hand was not finished: {}", self.log());
         }

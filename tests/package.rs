@@ -152,12 +152,16 @@ fn it_has_what_belongs_in_it() {
     unit_is_valid(&root);
 }
 
-/// systemd's own check of the unit.
+/// What the unit must say, and systemd's own check of it.
 fn unit_is_valid(root: &Path) {
     let Some(analyze) = tools::find(&["systemd-analyze"]) else {
         return tools::cannot("no systemd-analyze here to check the unit with");
     };
     let text = fs::read_to_string(root.join("lib/systemd/system/sppm.service")).unwrap();
+    // The keeper, which is the main process, says when sppm works (tests/above.rs). Without it no start would ever succeed.
+    for line in ["Type=notify", "NotifyAccess=main", "KillMode=process"] {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
     // It looks for the program where it will be, which here is another place.
     let here = text.replace("=/usr/bin/sppm", &format!("={}/usr/bin/sppm", root.display()));
     let unit = root.join("sppm.service");

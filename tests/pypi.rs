@@ -1,38 +1,22 @@
-//! PyPI's library `sppm`, unchanged, in the folder that we make: what it writes is the state that we read.
+//! PyPI's library `sppm`, unchanged, in the folder that we make: what it writes is the state that we read. And programs
+//! with it under the supervisor, which have no settings file of their own.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod common;
 
-use common::tools;
+use common::{Background, Rig, Status, pause, pypi, wait_until};
 use sppm::model::InstanceLabel;
 use sppm::talk::{self, EnvFile};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
-/// The library with what it needs, installed once for all runs of the tests.
+/// The library with what it needs.
 fn library() -> Option<(PathBuf, PathBuf)> {
-    let python = tools::python()?;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pypi-sppm-2.1.4");
-    if !folder.join("sppm/process_status_lock.py").exists() {
-        let beside = folder.with_extension(std::process::id().to_string());
-        let pip = Command::new("timeout")
-            .args(["120", python.to_str()?, "-m", "pip", "install", "--quiet", "--no-input", "--target"])
-            .arg(&beside)
-            .args(["sppm==2.1.4", "happy-python==0.3.6"])
-            .output();
-        if !pip.as_ref().is_ok_and(|pip| pip.status.success()) {
-            tools::skipped(&format!("PyPI's sppm 2.1.4 cannot be installed: {pip:?}"));
-            return None;
-        }
-        // Whole or not at all; another run may have been quicker.
-        if fs::rename(&beside, &folder).is_err() {
-            fs::remove_dir_all(&beside).unwrap();
-        }
-    }
-    Some((python, folder))
+    pypi::installed("pypi-sppm-2.1.4", &["sppm==2.1.4", "happy-python==0.3.6"], "sppm/process_status_lock.py")
 }
 
 fn run(script: &str, arguments: &[&str], env: &Path) -> Option<Output> {
@@ -98,4 +82,135 @@ fn a_script_of_its_own_start_runs_and_keeps_its_files_in_the_folder() {
     // It cleans up after itself: also the lock is gone, which means idle.
     assert!(!places.lock.exists() && !places.folder.join("pid").exists());
     talk::remove(&folder.path().join("i"), &label).unwrap();
+}
+
+/// Tasks last until the file `go` is there: each removes it again, and comes to its end.
+const TASK: &str = r#"
+import os, time
+import sppm
+
+def task(n):
+    print("begin", n, flush=True)
+    while True:
+        try:
+            os.unlink(os.environ["GO"])
+            break
+        except FileNotFoundError:
+            time.sleep(0.01)
+    print("end", n, flush=True)
+"#;
+
+/// A loop around the lock, and nothing else: it knows of no signal.
+const MARKS: &str = r#"
+n = 0
+while True:
+    n += 1
+    sppm.working_lock(True)
+    task(n)
+    sppm.working_lock(False)
+    time.sleep(0.2)
+"#;
+
+/// A script with its `sppm_start`, which makes two processes of it. That of the work remembers TERM and asks.
+const STARTS: &str = r#"
+def work(*_):
+    n = 0
+    while not sppm.signal_monitor(lambda: print("goodbye", flush=True)):
+        n += 1
+        sppm.working_lock(True)
+        task(n)
+        sppm.working_lock(False)
+        time.sleep(0.05)
+
+if __name__ == "__main__":
+    sppm.sppm_start(work, "help")
+"#;
+
+struct Crawler {
+    rig: Rig,
+}
+
+impl Crawler {
+    fn start(script: &str, arguments: &str, keys: &str) -> Option<Self> {
+        let (python, library) = library()?;
+        let mut rig = Rig::new();
+        rig.env("GO", rig.path("go").to_str().unwrap());
+        rig.write("crawler.py", &format!("{TASK}{script}"));
+        let folders = ["run", "state", "log"].map(|name| rig.path(name).display().to_string());
+        rig.save_text(&format!(
+            "supervisor: {{ runtime_dir: {}, state_dir: {}, log_dir: {} }}\n\
+             programs:\n  crawler:\n    command: [{}, -u, crawler.py{arguments}]\n    \
+             environment: {{ PYTHONPATH: {} }}\n{keys}",
+            folders[0],
+            folders[1],
+            folders[2],
+            python.display(),
+            library.display()
+        ));
+        rig.start();
+        Some(Self { rig })
+    }
+
+    /// The lines of tasks and signals, without what the library logs.
+    fn lines(&self) -> Vec<String> {
+        let words = ["begin", "end", "goodbye"];
+        let ours = |line: &&str| words.iter().any(|word| line.starts_with(word));
+        self.rig.log("crawler").lines().filter(ours).map(str::to_owned).collect()
+    }
+
+    fn until_busy(&self) -> Status {
+        self.rig.until("it is busy", |status| status.instance("crawler")["busy"] == true)
+    }
+
+    /// The request waits for the task in hand; answers the lines since.
+    fn is_left_alone_until_idle(&self, request: &str) -> Vec<String> {
+        wait_until("a task is in hand", || self.lines().last().is_some_and(|line| line.starts_with("begin")));
+        let pid = self.until_busy().pid("crawler");
+        let seen = self.lines().len();
+        let mut call = Background::start(self.rig.command(&[request, "crawler"]), &self.rig.path(request));
+        self.rig.until_phase("crawler", "draining");
+        // A signal that came in spite of the task would have ended it by then.
+        pause(Duration::from_millis(300));
+        let status = self.rig.status();
+        assert_eq!(status.phase("crawler"), "draining");
+        assert_eq!(status.pid("crawler"), pid);
+        assert_eq!(self.lines().len(), seen);
+        self.rig.write("go", "");
+        call.end().ok();
+        assert_ne!(self.rig.status().pid("crawler"), pid);
+        self.lines().split_off(seen)
+    }
+}
+
+#[test]
+fn a_program_with_its_working_lock_is_stopped_between_two_tasks_only() {
+    let Some(crawler) = Crawler::start(MARKS, "", "") else { return };
+    let rig = &crawler.rig;
+    let status = crawler.until_busy();
+    let instance = status.instance("crawler");
+    // Byte for byte what the library has written is the moment since when it is busy.
+    let lock = rig.read("run/i/crawler/lock");
+    let written: f64 = lock.lines().nth(1).unwrap().parse().unwrap();
+    let since = instance["busy_since"].as_str().unwrap();
+    let printed = Command::new("date").args(["-u", "+%s", "-d", since]).output().unwrap();
+    let printed: f64 = String::from_utf8(printed.stdout).unwrap().trim().parse().unwrap();
+    assert!((written - printed).abs() < 2.0, "{since} is not {written}");
+    rig.sppm(&["status", "crawler"]).ok().expect_text("in the middle of a task").expect_text(since);
+    for request in ["restart", "stop"] {
+        let lines = crawler.is_left_alone_until_idle(request);
+        assert_eq!(lines.first().map(String::as_str), Some("end 1"));
+        assert!(!lines.contains(&"begin 2".to_owned()), "a task has begun after the stop: {lines:?}");
+    }
+    rig.shutdown();
+}
+
+#[test]
+fn a_script_of_its_own_start_finishes_its_task_in_both_its_processes() {
+    let keys = "    stop: { scope: tree }\n";
+    let Some(crawler) = Crawler::start(STARTS, ", --start, --no-daemon", keys) else { return };
+    for request in ["restart", "stop"] {
+        let lines = crawler.is_left_alone_until_idle(request);
+        assert_eq!(lines[..2], ["end 1", "goodbye"], "{}", crawler.rig.log("crawler"));
+    }
+    crawler.rig.shutdown();
 }

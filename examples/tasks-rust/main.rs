@@ -11,16 +11,18 @@ fn main() {
     let page = std::env::var("PAGE").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
     client::ready();
     let mut n = 0;
-    let stop = loop {
+    // From the first question on the supervisor tells it.
+    while client::stop_wanted().is_none() {
         n += 1;
         let task = client::task(&format!("page {n}"));
         println!("begin {n}");
         std::thread::sleep(Duration::from_secs_f64(page));
         println!("end {n}");
-        drop(task);
-        if let Some(stop) = client::wait_stop(Duration::from_millis(100)) {
-            break stop;
+        // Still within the task: after its end the signal may come at any moment.
+        if let Some(stop) = client::stop_wanted() {
+            println!("goodbye: {}", stop.why);
         }
-    };
-    println!("goodbye: {}", stop.why);
+        drop(task);
+        client::wait_stop(Duration::from_millis(100));
+    }
 }

@@ -64,6 +64,13 @@ impl Clock {
         }
     }
 
+    /// How long ago a stamp is; zero where that is yet to come.
+    pub(super) fn since(&self, stamp: &str) -> Option<String> {
+        let time = humantime::parse_rfc3339(stamp).ok()?;
+        let past = self.now.duration_since(time).unwrap_or_default();
+        Some(super::render::span(past.as_secs_f64()))
+    }
+
     /// How long ago, and whether it is yet to come: "12s ago", "in 3m 5s".
     pub(super) fn distance(&self, stamp: &str) -> Option<String> {
         let time = humantime::parse_rfc3339(stamp).ok()?;

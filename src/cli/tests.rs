@@ -196,6 +196,8 @@ fn status_of(as_wanted: bool) -> Answer {
         next_start_at: None,
         adopted: false,
         reason: String::new(),
+        says: None,
+        complaint: None,
     };
     let program = ProgramDto {
         name: "web".to_owned(),

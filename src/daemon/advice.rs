@@ -15,6 +15,8 @@ pub(super) struct Case<'a> {
     pub(super) place: &'a str,
     /// How its last run or launch ended.
     pub(super) last_end: Option<&'a Entry>,
+    /// What sppm ended it for last, where nothing else has ended it since.
+    pub(super) last_trouble: Option<&'a Entry>,
     /// It had to be killed since it did not heed its stop policy.
     pub(super) overdue: bool,
     /// Its exit code is one that is never started again.
@@ -30,6 +32,7 @@ pub(super) fn steps(case: &Case<'_>, findings: &[Finding]) -> Vec<String> {
             case.place
         ));
     }
+    steps.extend(case.last_trouble.and_then(|trouble| silence(case, trouble)));
     steps.extend(case.last_end.and_then(|end| after(case, end, steps.is_empty())));
     steps
 }
@@ -78,6 +81,27 @@ fn mend(case: &Case<'_>, finding: &Finding) -> Option<String> {
         }
         Finding::Ignores { .. } => return None,
     })
+}
+
+/// What follows from what it did not say.
+fn silence(case: &Case<'_>, trouble: &Entry) -> Option<String> {
+    let Case { program, place, .. } = case;
+    match (trouble.kind, case.phase) {
+        (
+            Kind::NotReady,
+            PhaseKind::Backoff | PhaseKind::Failed | PhaseKind::Waiting | PhaseKind::Starting,
+        ) => Some(format!(
+            "`sppm logs {program}` shows how far it got; it must say READY=1 (sd_notify(3)), or \
+                 `echo ready > \"$SPPM_NOTIFY\"`; if it only needs longer, raise ready.timeout ({place}): an edit of that \
+                 restarts nothing"
+        )),
+        (Kind::Stuck, PhaseKind::Stopped | PhaseKind::Completed) => None,
+        (Kind::Stuck, _) => Some(format!(
+            "`sppm logs {program}` shows what it did last; if it was not stuck, let it beat more often (WATCHDOG=1, or \
+             `echo beat > \"$SPPM_NOTIFY\"`), or raise `watchdog` ({place})"
+        )),
+        (_, _) => None,
+    }
 }
 
 /// What follows from how it ended. `alone`: nothing better is known.
@@ -142,6 +166,7 @@ mod tests {
             phase,
             place: "/s/sppm.yaml:3",
             last_end: Some(end),
+            last_trouble: Some(end),
             overdue: false,
             forbidden: false,
         };
@@ -163,6 +188,11 @@ mod tests {
         assert!(advice(down, &crash, &[holder(Some("api"))]).contains("`sppm stop api`"));
         let launch = end(Kind::LaunchFailed, None, None, "launch failed");
         assert!(advice(down, &launch, &[]).contains("/s/sppm.yaml:3"));
+        let late = end(Kind::NotReady, None, None, "it did not say that it is ready within 2.0s");
+        assert!(advice(down, &late, &[]).contains("READY=1"));
+        assert_eq!(advice(up, &late, &[]), "");
+        let stuck = end(Kind::Stuck, None, None, "it gave no sign of life for 2.0s");
+        assert!(advice(up, &stuck, &[]).contains("`watchdog` (/s/sppm.yaml:3)"));
         let config = end(Kind::Exited, Some(78), None, "exited with code 78");
         assert!(advice(down, &config, &[]).contains("never_codes: [78]"));
         let killed = end(Kind::Exited, None, Some("SIGKILL"), &format!("was ended by SIGKILL, {NOT_OURS}"));

@@ -30,6 +30,8 @@ pub fn start_background(options: &Options) -> Result<(), StartError> {
     let name = arguments.remove(0);
     let mut between = Command::new("/proc/self/exe");
     std::os::unix::process::CommandExt::arg0(&mut between, name);
+    // A supervisor that outlives this command is not the service whose part the command is, and must not speak for it.
+    between.env_remove("NOTIFY_SOCKET");
     between.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = between.spawn().map_err(failed)?;
     let said = child.stderr.take();

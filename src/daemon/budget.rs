@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger. API connections come on top.
 const OWN: u64 = 64;
 
+/// The open lock of a run that is to be stopped, here and in the keeper: all can be, at once.
+const GATE: u64 = 1;
+
 /// What people must know, if the plan needs more than `limit` descriptors (RLIMIT_NOFILE; `None` = no limit).
 pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     let limit = limit?;
@@ -23,16 +26,26 @@ pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
 
 fn need(plan: &Plan) -> u64 {
     let programs = plan.programs.values();
-    programs.map(|program| of_run(program) * u64::from(program.instances.count())).sum()
+    programs.map(|program| (of_run(program) + GATE) * u64::from(program.instances.count())).sum()
 }
 
-/// A pidfd, a pipe for each stream, and the files that they go to.
+/// A pidfd, a pipe for each stream, the ways by which it talks, and the files that its output goes to. The keeper holds the same but for the files, so what is enough here is enough there.
 fn of_run(program: &Program) -> u64 {
+    bare(program) + ways(program) + files(program)
+}
+
+/// A pidfd and a pipe for each stream.
+fn bare(program: &Program) -> u64 {
     let streams = match program.logs.stderr {
         StderrSink::WithStdout => 1,
         StderrSink::Apart(_) => 2,
     };
-    1 + streams + files(program)
+    1 + streams
+}
+
+/// The FIFO, and the socket of sd_notify(3) where it has one.
+fn ways(program: &Program) -> u64 {
+    1 + u64::from(program.wants_socket())
 }
 
 /// Shared files are counted as if they were not.
@@ -53,7 +66,7 @@ fn files(program: &Program) -> u64 {
 pub(super) enum Purpose {
     /// A program.
     Program,
-    /// The command that stops one.
+    /// The command that stops one, or its hook.
     Stop,
 }
 
@@ -75,15 +88,25 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// A run is to be launched.
+    /// A run is to be launched; `kept` descriptors are kept for what will be needed besides.
     ///
     /// # Errors
     /// Why it cannot be: its descriptors would be among the last.
-    pub(super) fn add(&mut self, run: RunId, program: &Program, what: Purpose) -> Result<(), LaunchFailure> {
-        let mine = of_run(program);
+    pub(super) fn add(
+        &mut self,
+        run: RunId,
+        program: &Program,
+        what: Purpose,
+        kept: u64,
+    ) -> Result<(), LaunchFailure> {
+        let mine = match what {
+            Purpose::Program => of_run(program),
+            // It talks by the ways of the run that it serves.
+            Purpose::Stop => bare(program) + files(program),
+        };
         if let Some(limit) = limits::open_files() {
             let used = fds::in_use().unwrap_or(limit);
-            let all = used + self.runs.values().sum::<u64>() + mine + what.leaves();
+            let all = used + self.runs.values().sum::<u64>() + mine + what.leaves() + kept;
             if all > limit {
                 return Err(full(limit));
             }

@@ -55,7 +55,7 @@ fn is_act(entry: &Entry) -> bool {
 fn is_failure(entry: &Entry) -> bool {
     match entry.kind {
         Kind::Exited => !entry.text.ends_with(AS_ASKED),
-        kind => kind == Kind::LaunchFailed,
+        kind => matches!(kind, Kind::LaunchFailed | Kind::NotReady | Kind::Stuck),
     }
 }
 
@@ -71,6 +71,8 @@ fn is_general(entry: &Entry) -> bool {
         | Kind::ConfigValid
         | Kind::Started
         | Kind::LaunchFailed
+        | Kind::NotReady
+        | Kind::Stuck
         | Kind::Exited
         | Kind::Phase
         | Kind::Leftovers

@@ -2,18 +2,20 @@
 //! decision thread, which holds it.
 
 use super::channel::Channel;
-use super::hearing::{Hearing, Words};
+use super::hearing::Hearing;
 use super::inbox::{Inbox, Message};
 use super::inheritance::MARKS;
 use super::keeping::Keeping;
 use super::looks::{Looker, Sight};
 use super::options::StartError;
-use super::processes::{Mouth, Process};
+use super::processes::{Lock, Mouth, Process};
 use crate::keeper::link::{HoldFor, Order, Sender};
-use crate::model::{LockPath, Moment, Program, RunId, StopKind};
+use crate::linux::flock;
+use crate::model::{LockKind, LockPath, Moment, Program, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
 use crate::work::{Board, Busy, Gate, GateNews, Subject, rewritten};
+use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ pub(super) struct Dialogue {
     pub(super) looker: Looker,
     ears: Arc<Ears>,
     board: Board,
-    gate: Gate,
+    gate: Arc<Gate>,
     hearing: Hearing,
     /// `runtime_dir/i`.
     base: PathBuf,
@@ -53,7 +55,14 @@ impl Dialogue {
     ) -> Result<Self, StartError> {
         let failed = |error| StartError::new(format!("error: cannot listen to what programs say: {error}"));
         let channel = Channel::new(runtime_dir, left.store, keeper);
-        let board = board(left.marks, keeper);
+        let hold = |fd| {
+            // A keeper that is gone holds nothing; that news is on its way.
+            let _ = keeper.send(&Order::Hold { name: MARKS.to_owned(), purpose: HoldFor::Keep, fd });
+        };
+        let board = Board::kept(left.marks, hold).unwrap_or_else(|error| {
+            tracing::warn!(%error, "another supervisor will not know what programs have said to this one");
+            Board::default()
+        });
         let hearing = Hearing::new(board.clone(), channel.hub(), inbox.clone(), channel.turnstile());
         let heard = hearing.clone();
         let ears =
@@ -64,12 +73,12 @@ impl Dialogue {
             server(run);
         });
         let news = inbox.clone();
-        let gate = Gate::new(
+        let gate = Arc::new(Gate::new(
             board.clone(),
             Box::new(Keeping::new(keeper.clone())),
             drain,
             Box::new(move |said| news.send(Message::Gate(said))),
-        );
+        ));
         let looker = Looker::start(board.clone()).map_err(failed)?;
         let base = base(runtime_dir);
         Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks: left.locks })
@@ -82,6 +91,7 @@ impl Dialogue {
     ) -> Result<(), StartError> {
         let main = processes.filter(|process| process.owner.helper_of.is_none());
         self.channel.open(main.clone(), &self.hearing)?;
+        self.board.all_adopted();
         let known: Vec<&str> = main.clone().map(|process| process.owner.label.as_str()).collect();
         // What is left of others is of no use to anybody.
         if let Err(error) = crate::talk::sweep(&self.base, &|label| known.contains(&label)) {
@@ -106,6 +116,17 @@ impl Dialogue {
         }
     }
 
+    /// The keeper that held its ends is gone: they are opened once more.
+    pub(super) fn open_mouth(&self, process: &mut Process) {
+        let wants_socket = process.spec.ready.by == ReadyBy::Notify || process.spec.watchdog.is_some();
+        match crate::talk::reopen(&self.base, &process.owner.label, wants_socket) {
+            Ok((fifo, sd)) => process.mouth = Some(Mouth { fifo, sd }),
+            Err(error) => {
+                tracing::warn!(instance = %process.owner.label, %error, "what it says is not heard any more");
+            }
+        }
+    }
+
     /// Main has ended: what it said by lines and notices has ended with it.
     pub(super) fn main_ended(&self, run: RunId) {
         self.board.main_ended(run);
@@ -121,8 +142,13 @@ impl Dialogue {
         self.locks.remove(&run);
     }
 
-    /// Whether it is busy is asked; the answers come as [`Message::Gate`].
-    pub(super) fn look_at_work(&mut self, process: &Process) {
+    /// Whether it is busy is asked. `true`: it is idle and held so, from now on; else the answers come as [`Message::Gate`].
+    pub(super) fn look_at_work(&mut self, process: &mut Process) -> bool {
+        if self.is_held_at_once(process) {
+            return true;
+        }
+        // Whatever was held meanwhile: the gate has its own way.
+        process.lock = None;
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
         self.gate.watch(Subject {
             root: process.root(),
@@ -135,14 +161,44 @@ impl Dialogue {
             launch: process.launch,
             lock_fd: self.locks.remove(&process.run),
         });
+        false
     }
 
-    /// It is not asked any more.
-    pub(super) fn forget_work(&self, run: RunId, signalled: bool) {
-        match signalled {
-            true => self.gate.signalled(run),
-            false => self.gate.cancel(run),
+    /// Most programs never say anything of their work. Of such a one nothing was ever heard, nobody has written its lock, and
+    /// nobody holds it: then we do, and there is nothing to wait for and nobody to freeze. A few system calls on a file that we made.
+    fn is_held_at_once(&self, process: &mut Process) -> bool {
+        let untouched = match &process.lock {
+            Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => *untouched,
+            None => return false,
+        };
+        if !self.board.is_blank(process.run) {
+            return false;
         }
+        let path = Places::of(&self.base, &process.owner.label, false).lock;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return false };
+        let free = process.spec.work.kind == LockKind::State || flock::try_shared(&file).unwrap_or(false);
+        // Last of all: whoever spoke before that has been heard.
+        let idle = free && untouched.is(&file) && self.ears.are_done() && self.board.is_blank(process.run);
+        if idle {
+            process.lock = Some(Lock::Held(untouched, file));
+        }
+        idle
+    }
+
+    /// What is to be done when it has been signalled: it runs again, and is not asked any more.
+    pub(super) fn signalled(&self, run: RunId) -> impl FnOnce() + Send + 'static {
+        let gate = Arc::clone(&self.gate);
+        move || gate.signalled(run)
+    }
+
+    /// The stop is not wanted any more.
+    pub(super) fn cancel_work(&self, process: &mut Process) {
+        if let Some(Lock::Held(untouched, _)) = &process.lock {
+            // Closed, and nobody has a copy: it is free.
+            process.lock = Some(Lock::Untouched(*untouched));
+        }
+        self.gate.cancel(process.run);
     }
 
     /// What the gate's news mean, if they still mean something.
@@ -154,6 +210,7 @@ impl Dialogue {
                 let instance =
                     self.hearing.label(run).map_or_else(|| run.to_string(), |label| label.to_string());
                 tracing::warn!(instance, "{text}");
+                self.hearing.trouble(run, text);
                 None
             }
         }
@@ -171,29 +228,18 @@ impl Dialogue {
         beat.into_iter().chain(rewritten(&sight.glance())).max().unwrap_or_default()
     }
 
+    /// Descriptors that will be needed for all runs together, and are not open yet.
+    pub(super) fn descriptors_to_come(&self) -> u64 {
+        self.gate.descriptors_to_come()
+    }
+
     /// What is needed to see from elsewhere whether it is busy.
     pub(super) fn sight(&self, process: &Process) -> Sight {
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
         let (kind, launch) = (process.spec.work.kind, process.launch);
-        Sight { root: process.root(), keeper: self.keeper_pid, lock, custom, kind, launch }
+        let (root, words) = (process.root(), self.hearing.words(process.run));
+        Sight { root, keeper: self.keeper_pid, lock, custom, kind, launch, words }
     }
-
-    /// What it has said for people.
-    pub(super) fn words(&self, run: RunId) -> Words {
-        self.hearing.words(run)
-    }
-}
-
-/// What was said to the supervisor before holds.
-fn board(left: Option<OwnedFd>, keeper: &Sender) -> Board {
-    let hold = |fd| {
-        // A keeper that is gone holds nothing; that news is on its way.
-        drop(keeper.send(&Order::Hold { name: MARKS.to_owned(), purpose: HoldFor::Keep, fd }));
-    };
-    Board::kept(left, hold).unwrap_or_else(|error| {
-        tracing::warn!(%error, "what programs say of their tasks ends with this supervisor");
-        Board::default()
-    })
 }
 
 /// Where the folders of instances are.

@@ -45,6 +45,21 @@ pub(super) struct Words {
     pub(super) unknown: Option<(u64, String)>,
     /// How much was left out since it came too fast.
     pub(super) dropped: u64,
+    /// What keeps others from seeing whether it is busy.
+    pub(super) trouble: Option<String>,
+}
+
+impl Words {
+    /// What is wrong with the way in which it talks or is looked at, in one sentence.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let unknown = self.unknown.as_ref().map(|(count, last)| match count {
+            1 => format!("1 line that nobody understands: {last}"),
+            many => format!("{many} lines that nobody understands, last: {last}"),
+        });
+        let dropped = (self.dropped > 0).then(|| format!("{} dropped, too many at once", self.dropped));
+        let all: Vec<String> = [self.trouble.clone(), unknown, dropped].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 impl Hearing {
@@ -78,6 +93,11 @@ impl Hearing {
         self.speakers().get(&run).map(|speaker| speaker.words.clone()).unwrap_or_default()
     }
 
+    /// It cannot be seen whether a run is busy.
+    pub(super) fn trouble(&self, run: RunId, text: String) {
+        self.note(run, |words| words.trouble = Some(text));
+    }
+
     /// Heard in a FIFO or by sd_notify(3).
     pub(super) fn hears(&self, run: RunId, heard: Heard) {
         let mark = match heard.way {
@@ -91,12 +111,15 @@ impl Hearing {
     pub(super) fn takes(&self, run: RunId, mark: Mark, saying: Saying) {
         let now = clock::now();
         match saying {
-            Saying::Busy(what) => self.board.busy(run, mark, what, now),
+            Saying::Busy(what) => self.board.busy(run, mark, what.map(shortened), now),
             Saying::Idle => self.board.idle(run, mark, now),
             Saying::Beat => self.board.beat(run, now),
             // Counted where programs are recycled by it.
             Saying::Request => {}
-            Saying::Status(text) => self.note(run, |words| words.status = Some(shortened(text))),
+            // Nothing said is nothing to show.
+            Saying::Status(text) => {
+                self.note(run, |words| words.status = Some(shortened(text)).filter(|text| !text.is_empty()));
+            }
             Saying::Unknown(text) => self.note(run, |words| {
                 let count = words.unknown.as_ref().map_or(0, |(count, _)| *count);
                 words.unknown = Some((count + 1, shortened(text)));
@@ -109,12 +132,11 @@ impl Hearing {
             // Main is whom we launched: its end is the run's.
             Saying::MainPid(_) => {}
             Saying::Publish { topic, data } => self.publish(run, &topic, &data),
-            Saying::Ready
-            | Saying::Stuck
-            | Saying::BeatEvery(_)
-            | Saying::Extend(_)
-            | Saying::RestartMe(_)
-            | Saying::StopMe(_) => self.pass_on(run, saying, now),
+            Saying::RestartMe(why) => self.pass_on(run, Saying::RestartMe(why.map(shortened)), now),
+            Saying::StopMe(why) => self.pass_on(run, Saying::StopMe(why.map(shortened)), now),
+            Saying::Ready | Saying::Stuck | Saying::BeatEvery(_) | Saying::Extend(_) => {
+                self.pass_on(run, saying, now);
+            }
         }
     }
 

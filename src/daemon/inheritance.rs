@@ -22,7 +22,7 @@ pub(super) const PLACES: &str = "places";
 
 /// What programs share: the store's memory file.
 pub(super) const STORE: &str = "store";
-/// What programs said of their tasks: the board's memory file.
+/// Which programs have said that they are busy.
 pub(super) const MARKS: &str = "marks";
 
 /// What the keeper told before anything else.
@@ -52,8 +52,11 @@ impl Inheritance {
 
     /// What the supervisor before left for the talk with programs.
     pub(super) fn take_left(&mut self) -> Left {
-        let (store, marks) = (self.held.remove(STORE), self.held.remove(MARKS));
-        Left { store, marks, locks: take_locks(&mut self.held) }
+        Left {
+            store: self.held.remove(STORE),
+            marks: self.held.remove(MARKS),
+            locks: take_locks(&mut self.held),
+        }
     }
 
     /// The control socket and its file.

@@ -13,10 +13,9 @@ use crate::keeper::link::{Ends, Identity, LaunchOrder, Order, Output, Sender as 
 use crate::linux::cgroup::Cgroups;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
-    Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, ReadyBy, RunId, StderrSink,
-    Template,
+    Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, RunId, StderrSink, Template,
 };
-use crate::talk::{self, EnvFile, Places};
+use crate::talk::{self, EnvFile, Places, Untouched};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
@@ -54,6 +53,8 @@ pub(super) enum Launching {
         cgroup: Option<PathBuf>,
         /// Whose rights it will have; `None` = our own.
         uid: Option<u32>,
+        /// Its lock as it was made, where that is its own.
+        lock: Option<Untouched>,
     },
     /// It cannot be prepared.
     Failed(LaunchFailure),
@@ -63,6 +64,9 @@ pub(super) enum Launching {
         errno: i32,
     },
 }
+
+/// A launch order, where the run will live, and its lock as it was made.
+type Prepared = (LaunchOrder, Option<PathBuf>, Option<Untouched>);
 
 /// What all launches have in common.
 struct Bench {
@@ -88,7 +92,7 @@ impl Launcher {
             for preparation in requests {
                 let run = preparation.run;
                 let tell = |launching| inbox.send(Message::Launching { run, launching });
-                let (order, cgroup) = match bench.prepare(preparation) {
+                let (order, cgroup, lock) = match bench.prepare(preparation) {
                     Ok(prepared) => prepared,
                     Err(failure) => {
                         tell(Launching::Failed(failure));
@@ -97,7 +101,7 @@ impl Launcher {
                 };
                 // Told before anything that the keeper can have to say of it.
                 let uid = order.identity.as_ref().map(|own| own.uid);
-                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, uid });
+                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, uid, lock });
                 if let Err(error) = keeper.send(&Order::Launch(Box::new(order))) {
                     tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
                 }
@@ -113,13 +117,13 @@ impl Launcher {
 }
 
 impl Bench {
-    /// The order, and the run's cgroup.
-    fn prepare(&self, preparation: Preparation) -> Result<(LaunchOrder, Option<PathBuf>), LaunchFailure> {
+    /// The order, the run's cgroup, and its lock.
+    fn prepare(&self, preparation: Preparation) -> Result<Prepared, LaunchFailure> {
         let Preparation { run, mut owner, spec, shown_run, instead } = preparation;
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
         let (slot, label) = (owner.slot.clone(), owner.label.clone());
         let fill = |template: &Template| template.fill(&slot, &label);
-        let places = Places::of(&self.instances, &label, wants_socket(&spec));
+        let places = Places::of(&self.instances, &label, spec.wants_socket());
         let lock = match &spec.work.path {
             LockPath::Own => places.lock.clone(),
             LockPath::At(path) => PathBuf::from(fill(path)),
@@ -138,9 +142,9 @@ impl Bench {
             *first = fill(argv0);
         }
         // A stop command lives in the cgroup of the run that it serves, and ends with it at the latest.
-        let mut ends = Ends::default();
+        let (mut ends, mut made) = (Ends::default(), None);
         if instead.is_none() {
-            ends = self.folder(&label, &spec, &lock, user.as_ref())?;
+            (ends, made) = self.folder(&label, &spec, &lock, user.as_ref())?;
             owner.cgroup = self.cgroup(&owner, run);
         }
         let order = LaunchOrder {
@@ -163,7 +167,7 @@ impl Bench {
             },
             ends,
         };
-        Ok((order, owner.cgroup))
+        Ok((order, owner.cgroup, made))
     }
 
     /// The run's own folder, made anew, and its working lock where that is elsewhere.
@@ -173,16 +177,17 @@ impl Bench {
         spec: &Program,
         lock: &Path,
         user: Option<&ResolvedUser>,
-    ) -> Result<Ends, LaunchFailure> {
+    ) -> Result<(Ends, Option<Untouched>), LaunchFailure> {
         let owner = user.map(|user| (user.uid, user.gid));
         let custom = matches!(spec.work.path, LockPath::At(_));
         let env = EnvFile { lock: custom.then(|| lock.to_owned()), ..EnvFile::default() };
-        let opened = talk::make(&self.instances, label, owner, wants_socket(spec), &env)
+        let opened = talk::make(&self.instances, label, owner, spec.wants_socket(), &env)
             .map_err(|error| not_made("the folder", &self.instances.join(label.as_str()), &error))?;
         if custom {
             talk::make_lock(lock, owner).map_err(|error| not_made("working_lock.path", lock, &error))?;
         }
-        Ok(Ends { notify: Some(Arc::new(opened.fifo)), sd: opened.sd.map(Arc::new) })
+        let ends = Ends { notify: Some(Arc::new(opened.fifo)), sd: opened.sd.map(Arc::new) };
+        Ok((ends, (!custom).then_some(opened.lock)))
     }
 
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.
@@ -196,11 +201,6 @@ impl Bench {
 pub(super) fn cgroup_name(label: &InstanceLabel, run: RunId) -> String {
     let short = &run.to_string()[..8];
     format!("{label}-{short}")
-}
-
-/// Whether it is given a socket of sd_notify(3).
-fn wants_socket(spec: &Program) -> bool {
-    spec.ready.by == ReadyBy::Notify || spec.watchdog.is_some()
 }
 
 fn not_made(what: &str, path: &Path, error: &io::Error) -> LaunchFailure {

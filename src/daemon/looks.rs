@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 
+use super::hearing::Words;
 use super::wall::Wall;
 
 /// What is needed to look at a run's work from elsewhere.
@@ -21,11 +22,13 @@ pub(super) struct Sight {
     pub(super) custom: bool,
     pub(super) kind: LockKind,
     pub(super) launch: Launch,
+    /// What it has said for people.
+    pub(super) words: Words,
 }
 
 impl Sight {
     pub(super) fn glance(&self) -> Glance<'_> {
-        let Self { root, keeper, lock, custom, kind, launch } = self;
+        let Self { root, keeper, lock, custom, kind, launch, words: _ } = self;
         Glance { root, keeper: *keeper, lock, custom: *custom, kind: *kind, launch: *launch }
     }
 }
@@ -73,6 +76,8 @@ fn see(board: &Board, unseen: &mut Unseen) {
         let found = unseen.status.programs.get_mut(*program).and_then(|one| one.instances.get_mut(*instance));
         if let Some(dto) = found {
             fill(dto, look(&sight.glance(), board, &locks), &wall);
+            dto.says.clone_from(&sight.words.status);
+            dto.complaint = sight.words.complaint();
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Never add here: policy arithmetic, or anything that could be tested without a kernel.
 
+mod above;
 mod adopt;
 mod advice;
 mod answers;

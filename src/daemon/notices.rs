@@ -9,6 +9,9 @@ use crate::supervisor::{EndCause, Fact, HookFailure, Notice, PhaseKind};
 /// How an end that was asked for is told.
 pub(super) const AS_ASKED: &str = "as asked";
 
+/// How an end by our KILL is told.
+pub(super) const SENT: &str = "which sppm sent";
+
 /// How an end by a stranger's signal is told.
 pub(super) const NOT_OURS: &str = "which sppm did not send";
 /// The same, where it was not the kernel for want of memory.
@@ -29,6 +32,7 @@ pub(super) fn log(notice: &Notice, killer: Killer) {
         Fact::Exited { pid, exit, cause } => {
             tracing::warn!(%instance, pid, "{}", exit_text(*exit, *cause, killer));
         }
+        Fact::NotReady { how } | Fact::Stuck { how } => tracing::warn!(%instance, "{how}"),
         Fact::Phase { to, reason } => match to {
             PhaseKind::Failed => tracing::error!(%instance, "failed: {reason}"),
             PhaseKind::Backoff => tracing::warn!(%instance, "waits before its restart: {reason}"),
@@ -77,6 +81,8 @@ pub(super) fn entry(notice: &Notice, killer: Killer) -> Entry {
             let text = exit_text(*exit, *cause, killer);
             Entry { pid: Some(*pid), code, signal, ..new(Kind::Exited, text) }
         }
+        Fact::NotReady { how } => new(Kind::NotReady, how.clone()),
+        Fact::Stuck { how } => new(Kind::Stuck, how.clone()),
         Fact::Phase { to, reason } => {
             let text = if reason.is_empty() { to.to_string() } else { reason.clone() };
             Entry { phase: Some(to.to_string()), ..new(Kind::Phase, text) }
@@ -111,7 +117,7 @@ fn hook_text(hook: HookKind, how: HookFailure) -> String {
 fn exit_text(exit: Exit, cause: EndCause, killer: Killer) -> String {
     match (exit, cause) {
         (exit, EndCause::Asked) => format!("{exit}, {AS_ASKED}"),
-        (exit, EndCause::Killed) => format!("{exit}, which sppm sent"),
+        (exit, EndCause::Killed) => format!("{exit}, {SENT}"),
         (exit, EndCause::Signalled) => format!("{exit}, which `sppm signal` sent"),
         (Exit::Code(code), EndCause::Own) => match code_meaning(code) {
             Some(meaning) => format!("exited with code {code}: {meaning}"),

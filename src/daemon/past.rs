@@ -5,6 +5,7 @@ use super::catalogue;
 use super::causes::{Told, told};
 use super::changes;
 use super::findings::{self, Finding};
+use super::notices::{AS_ASKED, SENT};
 use super::processes::log_paths;
 use super::run::Daemon;
 use super::tag::Owner;
@@ -191,13 +192,22 @@ impl Subject {
             program,
             phase: self.phase,
             place: &self.place,
-            last_end: ends.find(|entry| matches!(entry.kind, Kind::Exited | Kind::LaunchFailed)),
+            last_end: ends.clone().find(|entry| matches!(entry.kind, Kind::Exited | Kind::LaunchFailed)),
+            last_trouble: ends.find(|entry| is_trouble(entry)),
             overdue: self.overdue,
             forbidden: self.forbidden,
         };
         self.picture.help = advice::steps(&case, &found);
         self.picture.findings = found.iter().map(Finding::sentence).collect();
         self.picture
+    }
+}
+
+/// It was ended for a reason of its own, by itself or by us.
+fn is_trouble(entry: &Entry) -> bool {
+    match entry.kind {
+        Kind::Exited => !entry.text.ends_with(AS_ASKED) && !entry.text.ends_with(SENT),
+        kind => matches!(kind, Kind::LaunchFailed | Kind::NotReady | Kind::Stuck),
     }
 }
 

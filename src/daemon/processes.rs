@@ -9,6 +9,7 @@ use crate::logs::{Logger, Output, SinkSettings, SinkTarget};
 use crate::model::{
     Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
 };
+use crate::talk::Untouched;
 use crate::work::Launch;
 use std::ffi::CString;
 use std::io;
@@ -28,6 +29,8 @@ pub(super) struct Process {
     pub(super) pid: u32,
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) parent: Parent,
+    /// What is known of its own working lock; `None`: nothing.
+    pub(super) lock: Option<Lock>,
     /// Where it speaks, until somebody listens.
     pub(super) mouth: Option<Mouth>,
     /// How it ended, while the end is not announced yet: its last output comes first.
@@ -36,6 +39,15 @@ pub(super) struct Process {
     pub(super) silent: Option<Box<[u8]>>,
     /// For the sentence of a failed launch.
     attempt: Option<Box<Tried>>,
+}
+
+/// The working lock of a run in its own folder, as long as it is simple.
+#[derive(Debug)]
+pub(super) enum Lock {
+    /// As it was made, when it was last looked at.
+    Untouched(Untouched),
+    /// The same, and nobody can take it: it is held, by this open file.
+    Held(Untouched, OwnedFd),
 }
 
 /// The ends of the ways by which a run speaks.
@@ -83,6 +95,7 @@ impl Process {
             pid: 0,
             pidfd: None,
             parent: Parent::Keeper,
+            lock: None,
             mouth: None,
             ended: None,
             silent: None,

@@ -3,6 +3,7 @@
 //! One message after the other; after each batch the core is ticked, its actions are carried out until it has no more,
 //! and whoever waited is answered. Reading this page and `world` is reading everything that happens.
 
+use super::above::Above;
 use super::inbox::{LoadOutcome, Mailbox, Message, Purpose};
 use super::options::Options;
 use super::own_log::OwnLog;
@@ -41,6 +42,7 @@ pub(super) struct Daemon {
     pub(super) world: World,
     pub(super) mailbox: Mailbox,
     pub(super) reload: Reload,
+    pub(super) above: Above,
     pub(super) waiters: Waiters,
     /// When a waiter must be looked at although nothing happens.
     pub(super) waiters_due: Option<Moment>,
@@ -82,10 +84,17 @@ pub fn supervise(options: &Options) -> u8 {
 
 impl Daemon {
     fn run(mut self) -> u8 {
+        // The keeper knows already; it is told in that order.
+        self.above.works(&self.core, &self.places.config);
         self.settle_down();
         loop {
-            let deadlines =
-                [self.core.next_deadline(), self.reload.deadline(), self.waiters_due, self.thrift.deadline()];
+            let deadlines = [
+                self.core.next_deadline(),
+                self.reload.deadline(),
+                self.above.deadline(),
+                self.waiters_due,
+                self.thrift.deadline(),
+            ];
             let until = deadlines.into_iter().flatten().min();
             let mut next = self.mailbox.next(until);
             let mut taken = 0;
@@ -121,6 +130,7 @@ impl Daemon {
         self.core.tick(now);
         self.reload.tick(now);
         self.act();
+        self.above.tick(now, &self.core);
         self.world.records.compact_if_grown(&self.core);
         if std::mem::take(&mut self.plans_are_stale) {
             self.forget_old_plans();
@@ -317,6 +327,7 @@ impl Daemon {
         self.needs_restart = startup::needs_restart(&self.places, &self.api, &plan);
         self.reload.follow(plan.supervisor.follow_file);
         self.core.handle(now, Event::PlanAccepted { generation, plan: Arc::new(plan) });
+        self.above.reloaded(now, &self.core, &self.places.config);
         self.plans_are_stale = true;
         generation
     }

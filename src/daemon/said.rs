@@ -5,7 +5,7 @@ use super::wall;
 use crate::journal::{Entry, Kind};
 use crate::linux::clock;
 use crate::model::{RunId, Saying};
-use crate::supervisor::{Author, Event, Request, Target};
+use crate::supervisor::{Author, Event, Replace, Request, Target};
 
 impl Daemon {
     /// A run said something that needs a decision. What a past run says, the core leaves unheard.
@@ -50,6 +50,17 @@ impl Daemon {
         let Some(label) = self.world.processes.get(&run).map(|process| process.owner.label.clone()) else {
             return;
         };
+        let instance = self.core.instance(&slot);
+        let known = matches!(instance.map(|one| &one.replace), Some(Some(Replace::Operator { .. })));
+        if what == "restart" && known {
+            // It is on its way; that need not be told as often as it is asked for.
+            return;
+        }
+        // Whatever it wants for itself, it does not take back what somebody else wants of it.
+        if !self.core.is_wanted(&slot) {
+            tracing::debug!(%label, what, "asked for by itself, and it is to end anyway");
+            return;
+        }
         let who = match why {
             Some(why) => format!("{label} itself ({why})"),
             None => format!("{label} itself"),
@@ -58,7 +69,7 @@ impl Daemon {
         let entry = Entry::new(wall::now_millis(), Kind::Request, format!("{what} {label}"));
         self.tell(entry.about(slot.program.as_str(), label.as_str()).by(&who));
         let by = Author { who, at: wall::now() };
-        // Refused only in a shutdown, which ends it anyway.
+        // Refused only where it is to end anyway.
         let _ = self.core.ask(clock::now(), &by, request(Target::Instance(slot)));
     }
 }

@@ -1,6 +1,7 @@
 //! From an inherited socket to a supervisor that works: what the keeper holds, the configuration or its records, the
 //! folders, the lock, the threads.
 
+use super::above::Above;
 use super::adopt;
 use super::begin::{Beginning, begin};
 use super::budget;
@@ -113,9 +114,6 @@ fn build(
         finished: None,
     };
     let took_over = read_file.then(|| takeover_text(inherited.predecessor));
-    if let Some(how) = &took_over {
-        tracing::warn!("this supervisor {how}");
-    }
     world.journal.add(first_entry(took_over.as_deref(), keeper_pid));
     let table =
         take_table(&mut inherited, &recorded, (keeper_pid, cgroups.as_ref()), &core, &mut world, &inbox);
@@ -131,6 +129,7 @@ fn build(
         world,
         mailbox,
         reload,
+        above: Above::named_by_environment(&sender),
         waiters: Waiters::default(),
         waiters_due: None,
         needs_restart: needs_restart(&places, api, &plan),
@@ -177,7 +176,7 @@ fn first_entry(took_over: Option<&str>, keeper_pid: u32) -> Entry {
     }
 }
 
-/// How this supervisor came to its place: "took over from pid 12, which was ended by SIGKILL …".
+/// How this supervisor came to its place, which is logged: "took over from pid 12, which was ended by SIGKILL …".
 fn takeover_text(predecessor: Option<Predecessor>) -> String {
     let before = match predecessor {
         Some(Predecessor { pid, hung: true, .. }) => {
@@ -188,7 +187,9 @@ fn takeover_text(predecessor: Option<Predecessor>) -> String {
         }
         None => "a supervisor that had ended with its keeper".to_owned(),
     };
-    format!("took over from {before}; the programs went on")
+    let how = format!("took over from {before}; the programs went on");
+    tracing::warn!("this supervisor {how}");
+    how
 }
 
 fn watch_file(

@@ -45,6 +45,8 @@ fn instance(status: &InstanceStatus, now: Moment, wall: &Wall) -> InstanceDto {
         next_start_at: status.next_start_at.map(|at| wall.stamp(at)),
         adopted: status.adopted,
         reason: status.reason.clone(),
+        says: None,
+        complaint: None,
     }
 }
 

@@ -10,6 +10,9 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+/// What somebody else does.
+type Deed = Box<dyn FnOnce() + Send>;
+
 enum Order {
     /// Main is gone: what is left? Answered now, and again when nothing is.
     Check(Root),
@@ -17,6 +20,8 @@ enum Order {
     Ask(Root, Signal),
     /// KILL until nothing is left.
     Kill(Root),
+    /// To be done when what was ordered before has reached its processes.
+    Then(RunId, Deed),
     /// It is over.
     Forget(RunId),
     /// An orphan was reaped somewhere.
@@ -40,6 +45,7 @@ impl Trees {
             asked: Vec::new(),
             checked: BTreeMap::new(),
             killed: BTreeMap::new(),
+            deeds: Vec::new(),
             pause: FIRST_PAUSE,
         };
         std::thread::Builder::new().name("trees".to_owned()).spawn(move || forester.run(&requests))?;
@@ -59,6 +65,14 @@ impl Trees {
     pub(super) fn kill(&mut self, root: Root) {
         self.known.insert(root.run);
         self.order(Order::Kill(root));
+    }
+
+    /// Does something when every signal that was ordered for the run so far is sent: at once where none was.
+    pub(super) fn then(&self, run: RunId, deed: impl FnOnce() + Send + 'static) {
+        match self.known.contains(&run) {
+            true => self.order(Order::Then(run, Box::new(deed))),
+            false => deed(),
+        }
     }
 
     pub(super) fn forget(&mut self, run: RunId) {
@@ -96,6 +110,8 @@ struct Forester {
     asked: Vec<(Root, Signal)>,
     checked: BTreeMap<RunId, Checked>,
     killed: BTreeMap<RunId, KillUntilEmpty>,
+    /// What waits for the same look as the signals before it.
+    deeds: Vec<(RunId, Deed)>,
     pause: Duration,
 }
 
@@ -117,7 +133,7 @@ impl Forester {
 
     /// Without anything to wait for, only an order ends the wait: no polling.
     fn wait(&mut self, orders: &Receiver<Order>) -> Option<Order> {
-        if self.checked.is_empty() && self.killed.is_empty() && self.asked.is_empty() {
+        if self.is_done() {
             self.pause = FIRST_PAUSE;
             return orders.recv().ok();
         }
@@ -131,6 +147,10 @@ impl Forester {
         }
     }
 
+    fn is_done(&self) -> bool {
+        self.checked.is_empty() && self.killed.is_empty() && self.asked.is_empty() && self.deeds.is_empty()
+    }
+
     fn take(&mut self, order: Order) {
         match order {
             Order::Check(root) => {
@@ -142,9 +162,11 @@ impl Forester {
                 let kill = KillUntilEmpty::new(root.clone());
                 self.killed.insert(root.run, kill);
             }
+            Order::Then(run, deed) => self.deeds.push((run, deed)),
             Order::Forget(run) => {
                 self.checked.remove(&run);
                 self.killed.remove(&run);
+                self.deeds.retain(|(of, _)| *of != run);
                 self.asked.retain(|(root, _)| root.run != run);
             }
             Order::Hint => {}
@@ -152,12 +174,14 @@ impl Forester {
     }
 
     fn look(&mut self) {
-        let needed = !self.asked.is_empty() || !self.killed.is_empty() || !self.checked.is_empty();
-        if !needed {
-            return;
-        }
-        if self.asked.is_empty() && self.killed.is_empty() && self.all_in_empty_cgroups() {
-            return self.tell(&BTreeMap::new());
+        if self.asked.is_empty() && self.killed.is_empty() {
+            self.do_deeds();
+            if self.is_done() {
+                return;
+            }
+            if self.all_in_empty_cgroups() {
+                return self.tell(&BTreeMap::new());
+            }
         }
         let snapshot = match Snapshot::take(self.keeper) {
             Ok(snapshot) => snapshot,
@@ -170,12 +194,17 @@ impl Forester {
             ask(&snapshot, &root, signal);
         }
         self.killed.retain(|_, kill| kill.step(&snapshot) != KillState::Empty);
+        self.do_deeds();
         let left: BTreeMap<RunId, u32> = self
             .checked
             .values()
             .map(|checked| (checked.root.run, count(&snapshot, &checked.root)))
             .collect();
         self.tell(&left);
+    }
+
+    fn do_deeds(&mut self) {
+        self.deeds.drain(..).for_each(|(_, deed)| deed());
     }
 
     /// The cheap and common case: each has a cgroup, and all of them are empty.
@@ -229,4 +258,30 @@ fn count(snapshot: &Snapshot, root: &Root) -> u32 {
     let members = snapshot.members(root);
     let others = members.iter().filter(|member| !in_cgroup.contains(&member.pid)).count();
     u32::try_from(in_cgroup.len() + others).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::inbox::inbox;
+    use crate::linux::tree::Main;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+
+    #[test]
+    fn a_deed_comes_after_the_signal_that_was_ordered_before_it() {
+        let (inbox, _mailbox) = inbox().unwrap();
+        let mut trees = Trees::start(std::process::id(), inbox).unwrap();
+        let run = RunId::from_random(3);
+        let (done, deeds) = mpsc::channel();
+        let before = done.clone();
+        trees.then(run, move || before.send(None).unwrap());
+        assert_eq!(deeds.try_recv(), Ok(None), "nothing was ordered, so nothing is waited for");
+        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        let root = Root { run, main: Main::Pinned(child.id()), cgroup: None };
+        trees.ask(root, Signal::TERM);
+        // It waits on the thread that is to send the signal: it would wait for ever if it came before that.
+        trees.then(run, move || done.send(child.wait().unwrap().signal()).unwrap());
+        assert_eq!(deeds.recv_timeout(Duration::from_secs(30)), Ok(Some(15)));
+    }
 }

@@ -6,7 +6,7 @@ use super::killer::Killers;
 use super::launcher::{Launcher, Launching, Preparation};
 use super::notices;
 use super::options::StartError;
-use super::processes::{Parent, Process};
+use super::processes::{Lock, Parent, Process};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
@@ -18,7 +18,7 @@ use crate::linux::tree::Root;
 use crate::linux::{cgroup, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
-use crate::supervisor::{Action, Event, Launch, Supervisor};
+use crate::supervisor::{Action, Event, Launch, Supervisor, Work};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Everything outside of the core.
@@ -71,11 +71,19 @@ impl World {
             Action::CheckTree { run } => self.check_tree(run),
             Action::TellStop { run, stop } => self.dialogue.tell_stop(run, stop),
             Action::LookAtWork { run } => {
-                if let Some(process) = self.processes.get(&run) {
-                    self.dialogue.look_at_work(process);
+                if let Some(process) = self.processes.get_mut(&run)
+                    && self.dialogue.look_at_work(process)
+                {
+                    self.pending.push_back(Event::Work { run, work: Work::Idle });
                 }
             }
-            Action::ForgetWork { run, signalled } => self.dialogue.forget_work(run, signalled),
+            // What is frozen is thawed when the signal is there: also where another thread sends it.
+            Action::ForgetWork { run, signalled: true } => self.trees.then(run, self.dialogue.signalled(run)),
+            Action::ForgetWork { run, signalled: false } => {
+                if let Some(process) = self.processes.get_mut(&run) {
+                    self.dialogue.cancel_work(process);
+                }
+            }
             Action::CheckBeat { run } => {
                 if let Some(process) = self.processes.get(&run) {
                     let at = self.dialogue.last_beat(process);
@@ -105,6 +113,9 @@ impl World {
                 process.launch = crate::work::Launch::at(at);
             }
             self.dialogue.begin(process, true);
+            if process.parent != Parent::Keeper {
+                self.dialogue.open_mouth(process);
+            }
             self.dialogue.hear(process);
         }
         self.dialogue.open(self.processes.values())
@@ -139,7 +150,8 @@ impl World {
         let process = Process::new(run, owner.clone(), spec.clone());
         self.dialogue.begin(&process, false);
         self.processes.insert(run, process);
-        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program) {
+        let kept = self.dialogue.descriptors_to_come();
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Program, kept) {
             return self.launch_failed(run, failure);
         }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
@@ -155,7 +167,7 @@ impl World {
         let owner = Owner { helper_of: Some(service), ..main.owner.clone() };
         let spec = main.spec.clone();
         self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
-        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop) {
+        if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop, 0) {
             return self.launch_failed(run, failure);
         }
         self.launcher.prepare(Preparation { run, owner, spec, shown_run: service.run, instead: Some(argv) });
@@ -186,8 +198,9 @@ impl World {
     pub(super) fn launching(&mut self, run: RunId, launching: Launching) {
         let Some(process) = self.processes.get_mut(&run) else { return };
         match launching {
-            Launching::Ordered { tried, cgroup, uid } => {
+            Launching::Ordered { tried, cgroup, uid, lock } => {
                 process.ordered(tried, cgroup);
+                process.lock = lock.map(Lock::Untouched);
                 if process.owner.helper_of.is_none() {
                     self.dialogue.channel.admit(run, &process.owner.label, uid);
                 }

@@ -59,6 +59,10 @@ pub enum Kind {
     Started,
     /// A launch came to nothing.
     LaunchFailed,
+    /// It did not get ready in time: a failed start.
+    NotReady,
+    /// It is stuck: it gave no sign of life for too long, or said so.
+    Stuck,
     /// A main process ended.
     Exited,
     /// An instance entered a phase.

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::link::{
-    Ends, HoldFor, Identity, LaunchOrder, Order, Output, Predecessor, ProcessFds, Report, SignalOrigin, Stage,
+    Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, Order, Output, Predecessor, ProcessFds, Report,
+    SignalOrigin, Stage,
 };
 use super::order_frames::{self, Arrived};
 use super::report_frames;
@@ -99,6 +100,23 @@ fn what_is_held_for_what_arrives() {
         let Ok(Arrived::Order(Order::Hold { name, fd, purpose })) = arrived else { panic!("{arrived:?}") };
         assert_eq!((name.as_str(), text(&fd), purpose), ("a name", b"x".to_vec(), wanted));
     }
+}
+
+#[test]
+fn what_is_told_above_arrives_unless_it_is_too_long() {
+    let order = |length: usize| Order::TellAbove { text: "ü".repeat(length / 2) };
+    let arrived = order_frames::decode(order_packet(&order(MAX_ABOVE)));
+    let Ok(Arrived::Order(Order::TellAbove { text })) = arrived else { panic!("{arrived:?}") };
+    assert_eq!(text, "ü".repeat(MAX_ABOVE / 2));
+    let error = order_frames::encode(&order(MAX_ABOVE + 2)).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+    let mut packet = order_packet(&order(MAX_ABOVE));
+    packet.bytes[1..5].copy_from_slice(&(MAX_ABOVE as u32 + 1).to_le_bytes());
+    packet.bytes.push(b'x');
+    assert!(order_frames::decode(packet).is_err(), "one byte more than is allowed");
+    let mut packet = order_packet(&order(2));
+    packet.bytes[5] = 0xff;
+    assert!(order_frames::decode(packet).is_err(), "no text");
 }
 
 #[test]

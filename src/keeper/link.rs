@@ -2,7 +2,7 @@
 //!
 //! In: the socket that the keeper left at descriptor [`LINK_FD`]. Never add here: decisions, retries, threads.
 
-pub use super::order::{Ends, HoldFor, Identity, LaunchOrder, MAX_HELD, MAX_TAG, Order, Output};
+pub use super::order::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_HELD, MAX_TAG, Order, Output};
 pub use super::report::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 
 use super::{order_frames, report_frames};
@@ -98,7 +98,7 @@ impl Sender {
     /// Sends an order. Waits only while the keeper is behind with hundreds of orders.
     ///
     /// # Errors
-    /// EPIPE: the keeper is gone. EMSGSIZE: a tag, path or name is too long. EMFILE, ENOMEM: the order was not sent.
+    /// EPIPE: the keeper is gone. EMSGSIZE: a tag, path, name or text is too long. EMFILE, ENOMEM: the order was not sent.
     pub fn send(&self, order: &Order) -> io::Result<()> {
         let (bytes, beside) = order_frames::encode(order)?;
         let fds = beside.all();

@@ -7,6 +7,7 @@
 //! Never add here: YAML, HTTP, threads, user names, restart policy of programs, anything that can panic, a
 //! table without a bound. A fault here ends every program's parent; a fault in the supervisor ends nothing.
 
+mod above;
 mod children;
 mod claim;
 mod crashes;

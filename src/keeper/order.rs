@@ -12,6 +12,9 @@ pub const MAX_TAG: usize = 16 * 1024;
 /// How many descriptors can be held by name at once: several for each run of a full table.
 pub const MAX_HELD: usize = 65_536;
 
+/// The longest [`Order::TellAbove`], in bytes: systemd ignores what is longer (NOTIFY_BUFFER_MAX, which is PIPE_BUF).
+pub const MAX_ABOVE: usize = 4096;
+
 /// An order to the keeper. Orders are carried out in the order in which they were sent.
 #[derive(Debug)]
 pub enum Order {
@@ -46,6 +49,12 @@ pub enum Order {
     },
     /// The supervisor has taken over and works.
     Ready,
+    /// Tell the service manager above, as sd_notify(3) does: it believes the keeper, which it has started itself. Said once, at
+    /// once: what cannot be said then is lost, and so is everything where there is nobody above.
+    TellAbove {
+        /// Lines of `NAME=value`, at most [`MAX_ABOVE`] bytes.
+        text: String,
+    },
     /// Answers `Ping`.
     Pong,
     /// The supervisor ends on purpose, and the keeper with it. Programs that were not released are left alone.

@@ -1,7 +1,7 @@
 //! [`Order`] to packet and back. A launch's bulk travels beside the packet, in a sealed memory file; its run and tag
 //! stand in the packet itself, so that even a launch whose file was lost can be answered.
 
-use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_TAG, Order, Output};
+use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_TAG, Order, Output};
 use super::wire::{Garbled, Reader, Writer};
 use crate::linux::memfd;
 use crate::linux::packet::Packet;
@@ -94,6 +94,13 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
             out.u8(8);
             out.u8(*code);
         }
+        Order::TellAbove { text } => {
+            if text.len() > MAX_ABOVE {
+                return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+            }
+            out.u8(9);
+            out.bytes(text.as_bytes());
+        }
     }
     Ok((out.into_bytes(), beside))
 }
@@ -134,7 +141,10 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
         6 => Order::Ready,
         7 => Order::Pong,
         8 => Order::Goodbye { code: input.u8()? },
-        0 | 9.. => return Err(Garbled),
+        9 => Order::TellAbove {
+            text: input.text().ok().filter(|text| text.len() <= MAX_ABOVE).ok_or(Garbled)?,
+        },
+        0 | 10.. => return Err(Garbled),
     };
     input.end()?;
     if packet.cut { Err(Garbled) } else { Ok(Arrived::Order(order)) }

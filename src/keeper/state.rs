@@ -1,5 +1,6 @@
 //! The keeper's one value and its turn: wait, look at what happened, do what was ordered, tell the news.
 
+use super::above::Above;
 use super::claim::Claim;
 use super::crashes::Crashes;
 use super::held::Held;
@@ -53,6 +54,7 @@ pub(super) struct Keeper {
     pub(super) in_flight: usize,
     pub(super) held: Held,
     pub(super) claim: Option<Claim>,
+    pub(super) above: Above,
     pub(super) strangers: Strangers,
     pub(super) soft_open_files: Option<u64>,
     /// Low numbers for what children take along.
@@ -118,6 +120,7 @@ impl Keeper {
             in_flight: 0,
             held: Held::default(),
             claim: None,
+            above: Above::named_by_environment(),
             strangers: Strangers::default(),
             soft_open_files,
             rows,

@@ -118,6 +118,7 @@ impl Keeper {
             Order::Hold { name, fd, purpose } => self.held.hold(name, fd, purpose),
             Order::Unhold { name } => self.held.drop_it(&name),
             Order::Ready => self.supervisor_ready(),
+            Order::TellAbove { text } => self.above.tell(&text),
             Order::Pong => self.supervisor_answered(),
             Order::Goodbye { code } => self.ending = Some(Ending::goodbye(code)),
         }

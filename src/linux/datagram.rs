@@ -3,9 +3,11 @@
 
 use super::peer::PeerCredentials;
 use rustix::fs::Mode;
-use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The longest path that a socket can have, in bytes (`sun_path` with its closing NUL).
@@ -50,6 +52,40 @@ pub fn bind(path: &Path) -> io::Result<OwnedFd> {
 /// Not a socket.
 pub fn refuse_more(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, Shutdown::Read)?)
+}
+
+/// Who is sent messages.
+#[derive(Debug)]
+pub struct Recipient {
+    socket: OwnedFd,
+    address: SocketAddrUnix,
+}
+
+impl Recipient {
+    /// The one at this path, or, where the name begins with `@`, of that name in the abstract namespace. It need not be there yet.
+    ///
+    /// # Errors
+    /// EINVAL: neither a full path nor such a name. ENAMETOOLONG, EMFILE.
+    pub fn named(name: &OsStr) -> io::Result<Self> {
+        let address = match name.as_bytes() {
+            [b'@', name @ ..] if !name.is_empty() => SocketAddrUnix::new_abstract_name(name)?,
+            [b'/', ..] => SocketAddrUnix::new(name)?,
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Sends one message, now or not at all. The recipient is looked for anew each time.
+    ///
+    /// # Errors
+    /// EAGAIN: it has too many unread. ENOENT, ECONNREFUSED: it is not there.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        rustix::io::retry_on_intr(|| rustix::net::sendto(&self.socket, bytes, flags, &self.address))?;
+        Ok(())
+    }
 }
 
 /// Takes one message; `None`: there is none, or none can come any more.
@@ -125,7 +161,7 @@ pub fn closes_quickly(fd: impl AsFd) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage};
     use std::io::IoSlice;
     use std::mem::MaybeUninit;
     use std::os::unix::fs::PermissionsExt;
@@ -167,6 +203,34 @@ mod tests {
         assert!(receive(&socket, &mut buffer).unwrap().unwrap().bytes.is_empty());
         assert!(receive(&socket, &mut buffer).unwrap().unwrap().cut);
         assert!(receive(&socket, &mut buffer).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_recipient_is_a_path_or_an_abstract_name_and_is_never_waited_for() {
+        use std::os::linux::net::SocketAddrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sd");
+        let to = Recipient::named(path.as_os_str()).unwrap();
+        assert_eq!(to.send(b"early").unwrap_err().raw_os_error(), Some(libc::ENOENT));
+        let socket = bind(&path).unwrap();
+        to.send(b"READY=1").unwrap();
+        let (mut buffer, own) = ([0; 8], std::process::id());
+        let got = receive(&socket, &mut buffer).unwrap().unwrap();
+        assert_eq!((got.bytes.as_slice(), got.sender.pid), (&b"READY=1"[..], own));
+        let full = std::iter::repeat_with(|| to.send(b"x")).take(100_000).find_map(Result::err).unwrap();
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        drop(socket);
+        assert_eq!(to.send(b"late").unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED));
+
+        let name = format!("sppm-test-{own}");
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        let hearing = UnixDatagram::bind_addr(&address).unwrap();
+        Recipient::named(OsStr::new(&format!("@{name}"))).unwrap().send(b"READY=1").unwrap();
+        assert_eq!(hearing.recv(&mut buffer).unwrap(), 7);
+        for wrong in ["", "@", "relative", "vsock:2:1"] {
+            assert!(Recipient::named(OsStr::new(wrong)).is_err(), "{wrong:?}");
+        }
+        assert!(Recipient::named(OsStr::new(&format!("/{}", "x".repeat(200)))).is_err());
     }
 
     #[test]

@@ -309,17 +309,19 @@ mod tests {
     fn what_was_stopped_before_stays_stopped() {
         let mut program = Busybody::start(LOUD);
         let pid = program.child.id();
-        stop(pid);
+        stop(&program);
         let (frozen, about) = told(&program.root(None));
         assert!(about.is_empty(), "{about:?}");
         frozen.thaw();
         assert!(!program.runs() && is_stopped(pid));
     }
 
-    fn stop(group: u32) {
-        crate::linux::signals::signal_group(group, Signal::STOP).unwrap();
+    /// Until all of it is stopped.
+    fn stop(program: &Busybody) {
+        crate::linux::signals::signal_group(program.child.id(), Signal::STOP).unwrap();
+        let all = || members(&program.root(None), std::process::id()).unwrap();
         let begun = Instant::now();
-        while !is_stopped(group) && begun.elapsed() < Duration::from_secs(5) {
+        while !all().iter().all(|member| is_stopped(member.pid)) && begun.elapsed() < Duration::from_secs(5) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -380,7 +382,7 @@ mod tests {
         let mut program = Busybody::start(LOUD);
         let pid = program.child.id();
         own.take_in(&program);
-        stop(pid);
+        stop(&program);
         let (frozen, _) = told(&program.root(Some(own.1.clone())));
         frozen.thaw();
         assert!(is_stopped(pid) && !program.runs());

@@ -15,6 +15,7 @@ pub mod fds;
 pub mod flock;
 mod fork;
 pub mod freeze;
+pub mod held_file;
 pub mod inotify;
 mod launch;
 pub mod limits;

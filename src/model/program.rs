@@ -1,6 +1,6 @@
 //! A program's spec, key by key.
 
-use super::{Exit, ExitMatch, Hooks, Place, ProgramName, Readiness, Signal, Template, WorkGate};
+use super::{Exit, ExitMatch, Hooks, Place, ProgramName, Readiness, ReadyBy, Signal, Template, WorkGate};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -76,6 +76,13 @@ pub struct Account {
     pub user: String,
     /// Group name or gid; `None` = the user's primary group.
     pub group: Option<String>,
+}
+
+impl Program {
+    /// Whether it is given a socket of sd_notify(3).
+    pub fn wants_socket(&self) -> bool {
+        self.ready.by == ReadyBy::Notify || self.watchdog.is_some()
+    }
 }
 
 impl fmt::Display for Account {

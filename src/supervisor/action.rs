@@ -261,6 +261,16 @@ pub enum Fact {
         /// What is known of why.
         cause: EndCause,
     },
+    /// It ran, and did not get ready in time: a failed start.
+    NotReady {
+        /// How long it had, in words for people.
+        how: String,
+    },
+    /// It is stuck, and is restarted.
+    Stuck {
+        /// By what that is known, in words for people.
+        how: String,
+    },
     /// The phase changed; with the sentence that status shows.
     Phase {
         /// To which.

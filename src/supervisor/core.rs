@@ -193,6 +193,11 @@ impl Supervisor {
         self.shutdown.as_ref().map(|shutdown| &shutdown.record)
     }
 
+    /// Whether this slot should be running: neither stopped nor done, in the plan, and no shutdown is under way.
+    pub fn is_wanted(&self, slot: &Slot) -> bool {
+        self.wish_of(slot).is_run()
+    }
+
     /// The slot that `run` lives in, if it is not past.
     pub fn slot_of(&self, run: RunId) -> Option<&Slot> {
         self.runs.get(&run)

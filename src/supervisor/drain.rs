@@ -5,8 +5,11 @@ use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::{StopReason, Wish};
 use super::{Action, Drain, Fact, HookFailure, Instance, Patience, Phase, Replace, Run, StopStage, Work};
-use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy, RunId, StopKind};
+use crate::model::{Exit, HookKind, Moment, OnStop, PastMaxBusy, StopKind};
 use std::time::Duration;
+
+/// Why it runs after a stop that was taken back.
+pub(super) const NOT_WANTED: &str = "the stop is not wanted any more";
 
 impl Instance {
     /// A stop is wanted. Whatever wants it passes here: nothing is signalled in the middle of a task.
@@ -17,18 +20,18 @@ impl Instance {
         run.busy_since = None;
         run.busy_what = None;
         run.patience = Patience::Whole;
-        self.tell_stop(turn, run.id);
+        self.tell_stop(turn, &run);
         self.next_hook(turn, run, None);
     }
 
-    pub(super) fn tell_stop(&self, turn: &mut Turn<'_>, run: RunId) {
+    pub(super) fn tell_stop(&self, turn: &mut Turn<'_>, run: &Run) {
         let kind = match &turn.wish {
             Wish::Stop(StopReason::Shutdown { .. }) => StopKind::Shutdown,
             Wish::Stop(_) => StopKind::Stop,
             Wish::Run => StopKind::Restart,
         };
-        let why = self.stop_text(turn);
-        turn.out.push_back(Action::TellStop { run, stop: Some((kind, why)) });
+        let why = self.stop_text(turn, run);
+        turn.out.push_back(Action::TellStop { run: run.id, stop: Some((kind, why)) });
     }
 
     /// Neither a task nor a grace period is waited for.
@@ -51,7 +54,7 @@ impl Instance {
         let Some((kind, hook)) = next else { return self.wait_for_task(turn, run) };
         let deadline = turn.now + hook.timeout;
         turn.out.push_back(Action::RunHook { run: run.id, hook: kind, argv: hook.argv });
-        let why = self.stop_text(turn);
+        let why = self.stop_text(turn, &run);
         self.enter(turn, Phase::Draining(run, Drain::Hook { hook: kind, deadline }), Some(why));
     }
 
@@ -62,7 +65,7 @@ impl Instance {
         }
         let until = patience_ends(turn, &run);
         turn.out.push_back(Action::LookAtWork { run: run.id });
-        self.why = self.stop_text(turn);
+        self.why = self.stop_text(turn, &run);
         self.since = turn.now;
         self.phase = Phase::Draining(run, Drain::Task { until });
     }
@@ -109,7 +112,7 @@ impl Instance {
         }
         if turn.wish.is_run() && self.replace.is_none() && run.late.is_none() {
             self.leave_drain(turn, &run, drain, false);
-            return self.go_on(turn, run, "the stop is not wanted any more");
+            return self.go_on(turn, run, NOT_WANTED);
         }
         match drain {
             Drain::Hook { hook, deadline } if deadline <= turn.now => {
@@ -130,7 +133,9 @@ impl Instance {
                     turn.out.push_back(forget);
                 }
                 Past::Keep => {
-                    run.patience = Patience::GivenUp;
+                    // A start that was too late may have come to its end meanwhile: nothing is given up then.
+                    let wanted = turn.wish.is_run() && self.replace.is_none() && run.ready_said;
+                    run.patience = if wanted { Patience::Whole } else { Patience::GivenUp };
                     self.leave_drain(turn, &run, drain, false);
                     let why = format!("{}; given up: it was busy for longer than max_busy", self.why);
                     self.go_on(turn, run, &why);
@@ -144,8 +149,21 @@ impl Instance {
     /// Back to what it was: nothing was signalled.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>, run: Run, why: &str) {
         turn.out.push_back(Action::TellStop { run: run.id, stop: None });
-        let phase = if run.ready_at.is_some() { Phase::Running(run) } else { Phase::Starting(run) };
+        let phase = undrained(turn.now, run);
         self.enter(turn, phase, Some(why.to_owned()));
+    }
+
+    /// It drained since it was not wanted, and now it is to be replaced: another thing, with another hook before it.
+    pub(super) fn drains_anew(&mut self, turn: &mut Turn<'_>) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Stopped);
+        self.phase = match phase {
+            Phase::Draining(run, drain) if run.late.is_none() && run.spec.hooks.before_restart.is_some() => {
+                self.leave_drain(turn, &run, drain, false);
+                turn.out.push_back(Action::TellStop { run: run.id, stop: None });
+                undrained(turn.now, run)
+            }
+            other => other,
+        };
     }
 
     /// Nobody waits any more for what a drain waited for.
@@ -249,6 +267,8 @@ enum Past {
 fn past_max_busy(turn: &Turn<'_>, run: &Run) -> Past {
     let ends = matches!(turn.wish, Wish::Stop(StopReason::Shutdown { .. }));
     match run.spec.work.then {
+        // Nobody has said that it is busy, as after a take-over that lasted: the gentle way is due.
+        PastMaxBusy::Kill if run.busy_since.is_none() => Past::Signal,
         PastMaxBusy::Kill => Past::Kill,
         PastMaxBusy::Signal => Past::Signal,
         PastMaxBusy::Keep if ends => Past::Wait,
@@ -258,6 +278,14 @@ fn past_max_busy(turn: &Turn<'_>, run: &Run) -> Past {
 
 pub(super) fn patience_ends(turn: &Turn<'_>, run: &Run) -> Option<Moment> {
     run.spec.work.max_busy.map(|patience| turn.now + patience)
+}
+
+/// That it is ready may have been said while it drained.
+fn undrained(now: Moment, mut run: Run) -> Phase {
+    if run.ready_at.is_none() && run.ready_said {
+        run.is_ready(now);
+    }
+    if run.ready_at.is_some() { Phase::Running(run) } else { Phase::Starting(run) }
 }
 
 fn note_hook(turn: &mut Turn<'_>, run: &Run, hook: HookKind, exit: Option<Exit>) {

@@ -22,20 +22,17 @@ impl Instance {
                 self.stop_here(turn, why);
             }
             (Wish::Run, None) => self.stop_here(turn, String::new()),
-            (Wish::Run, Some(spec)) if let Some(late) = &run.late => {
+            (Wish::Run, Some(spec)) if let (Some(late), None) = (&run.late, &self.replace) => {
                 let spec = Arc::clone(spec);
-                match self.launch_text("restarted") {
-                    Some(why) if matches!(self.replace, Some(Replace::Operator { .. })) => {
-                        self.calm_down();
-                        self.passes_trial();
-                        self.launch(turn, why, false);
-                    }
-                    // What it would have been replaced by is what comes next anyway.
-                    Some(_) | None => {
-                        self.replace = None;
-                        self.failed_start(turn, &spec, late);
-                    }
-                }
+                self.failed_start(turn, &spec, late);
+            }
+            // Stuck again and again is no better than ending again and again.
+            (Wish::Run, Some(spec))
+                if let (Some(Replace::Stuck(how)), false) = (&self.replace, run.was_steady(at)) =>
+            {
+                let (spec, how) = (Arc::clone(spec), how.clone());
+                self.replace = None;
+                self.failed_start(turn, &spec, &how);
             }
             (Wish::Run, Some(_)) if run.asked || self.replace.is_some() => {
                 let why =
@@ -246,6 +243,11 @@ impl Instance {
 }
 
 impl Run {
+    /// Whether it had been ready for long enough, at its end, to count as a good start.
+    fn was_steady(&self, end: Moment) -> bool {
+        self.ready_at.is_some_and(|at| end.since(at) >= self.spec.restart.min_uptime)
+    }
+
     /// What is known of why main ended so.
     pub(super) fn cause_of(&self, exit: Exit) -> EndCause {
         match exit {

@@ -2,7 +2,7 @@
 //! they came, which after a new plan is the start order.
 
 use super::mutant::mutant;
-use super::{Instance, Phase, Supervisor};
+use super::{Instance, Patience, Phase, Supervisor};
 use crate::model::{Moment, Slot, StartConcurrency};
 use std::collections::BTreeSet;
 
@@ -62,9 +62,10 @@ impl Flights {
 }
 
 impl Instance {
-    /// It was launched and is not ready yet: what `start_concurrency` counts.
-    fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::Starting(_))
+    /// It was launched and is not ready yet: what `start_concurrency` counts. What should have ended and was left running
+    /// in the middle of a task keeps nobody waiting.
+    pub(super) fn is_in_flight(&self) -> bool {
+        matches!(&self.phase, Phase::Starting(run) if run.patience != Patience::GivenUp)
     }
 }
 

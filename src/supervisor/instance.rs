@@ -3,6 +3,7 @@
 //! Two entrances: [`Instance::observe`] takes news of the live run, [`Instance::settle`] acts on what is wanted
 //! and on the time. Both leave through [`Instance::enter`], the one place that sets the phase.
 
+use super::drain::NOT_WANTED;
 use super::edit::outdated;
 use super::flights::{Flights, waits_text};
 use super::mutant::mutant;
@@ -215,7 +216,7 @@ impl Instance {
             | News::BeatEvery(_)
             | News::Extend(_)
             | News::Work(_)) => {
-                self.feels_pulse(turn.now, &mut run, &news);
+                self.feels_pulse(turn, &mut run, &news);
                 run.takes_note(turn.now, &news);
                 self.phase = Phase::Running(run);
             }
@@ -289,7 +290,7 @@ impl Instance {
 
     /// That a run is outdated follows from what it runs and from the plan, so no crash and no cancelled stop can lose
     /// it. What is to stop is neither replaced nor on trial, and has a new beginning if the stop is taken back.
-    pub(super) fn notice_edit(&mut self, turn: &Turn<'_>) {
+    pub(super) fn notice_edit(&mut self, turn: &mut Turn<'_>) {
         if !turn.wish.is_run() {
             self.replace = None;
             self.calm_down();
@@ -303,7 +304,14 @@ impl Instance {
             Some(Replace::Operator { .. } | Replace::Stuck(_)) => {}
             // Signalled for an edit that was taken back: it ends all the same.
             Some(Replace::Edit(_)) if run.asked => {}
-            Some(Replace::Edit(_)) | None => self.replace = outdated(run, turn),
+            Some(Replace::Edit(_)) | None => {
+                let next = outdated(run, turn);
+                let begins = self.replace.is_none() && next.is_some();
+                self.replace = next;
+                if begins {
+                    self.drains_anew(turn);
+                }
+            }
         }
     }
 
@@ -358,6 +366,7 @@ impl Instance {
         let wanted = turn.wish.is_run() && self.replace.is_none();
         if wanted && run.patience == Patience::GivenUp {
             run.patience = Patience::Whole;
+            self.why = NOT_WANTED.to_owned();
         }
         let given_up = run.patience == Patience::GivenUp && !turn.wish.is_shutdown() && !self.is_forced(turn);
         let replace_now = self.replace.is_some() && turn.may_replace;

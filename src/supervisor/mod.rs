@@ -32,6 +32,7 @@ mod stop;
 mod storm;
 mod takeover;
 mod view;
+mod waits;
 mod wish;
 
 pub use action::{Action, EndCause, Fact, HookFailure, Launch, Notice};

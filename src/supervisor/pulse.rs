@@ -1,10 +1,12 @@
 //! Ready and alive: what a run says of itself, and what its silence means.
 
+use super::drain::NOT_WANTED;
 use super::ended::humane;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::{Action, Fact, Instance, Patience, Phase, Replace, Run, Watchdog};
 use crate::model::{Moment, ReadyBy};
+use std::time::Duration;
 
 impl Instance {
     pub(super) fn while_starting(&mut self, turn: &mut Turn<'_>, mut run: Run, news: News) {
@@ -58,9 +60,10 @@ impl Instance {
     }
 
     fn gets_ready(&mut self, turn: &mut Turn<'_>, mut run: Run, why: Option<&str>) {
-        run.ready_at = Some(turn.now);
-        if let Some(watchdog) = &mut run.watchdog {
-            watchdog.last = turn.now;
+        run.is_ready(turn.now);
+        // A late start that was left running has come to its end.
+        if turn.wish.is_run() && self.replace.is_none() {
+            run.patience = Patience::Whole;
         }
         self.enter(turn, Phase::Running(run), why.map(str::to_owned));
     }
@@ -74,12 +77,24 @@ impl Instance {
             self.phase = Phase::Starting(run);
             return;
         }
+        let wanted = turn.wish.is_run() && self.replace.is_none() && run.late.is_none();
+        if wanted && run.patience == Patience::GivenUp {
+            run.patience = Patience::Whole;
+            self.why = NOT_WANTED.to_owned();
+        }
+        let given_up = run.patience == Patience::GivenUp && !turn.wish.is_shutdown() && !self.is_forced(turn);
         let too_late = run.ready_deadline().is_some_and(|at| at <= turn.now);
         let replace_now = self.replace.is_some() && turn.may_replace;
+        if given_up {
+            self.phase = Phase::Starting(run);
+            return;
+        }
         if too_late {
             let timeout = humane(run.ready.timeout);
-            run.late = Some(format!("it did not say that it is ready within {timeout} (ready.timeout)"));
-        } else if turn.wish.is_run() && !replace_now {
+            let how = format!("it did not say that it is ready within {timeout} (ready.timeout)");
+            turn.note(run.label.clone(), Fact::NotReady { how: how.clone() });
+            run.late = Some(how);
+        } else if turn.wish.is_run() && !replace_now && run.late.is_none() {
             self.phase = Phase::Starting(run);
             return;
         }
@@ -105,12 +120,12 @@ impl Instance {
     }
 
     /// What a running program's sign of life, or the lack of one, means.
-    pub(super) fn feels_pulse(&mut self, now: Moment, run: &mut Run, news: &News) {
+    pub(super) fn feels_pulse(&mut self, turn: &mut Turn<'_>, run: &mut Run, news: &News) {
         let silent = match (news, &mut run.watchdog) {
             (News::Beat(at), Some(watchdog)) => {
                 watchdog.last = watchdog.last.max(*at);
                 let asked = std::mem::replace(&mut watchdog.checking, false);
-                let silent = now.since(watchdog.last);
+                let silent = turn.now.since(watchdog.last);
                 (asked && silent >= watchdog.every)
                     .then(|| format!("it gave no sign of life for {}", humane(silent)))
             }
@@ -118,15 +133,29 @@ impl Instance {
             _ => None,
         };
         if let (Some(silent), None | Some(Replace::Edit(_))) = (silent, &self.replace) {
+            turn.note(run.label.clone(), Fact::Stuck { how: silent.clone() });
             self.replace = Some(Replace::Stuck(silent));
         }
     }
 }
 
 impl Run {
+    /// It can do its job, even if it was too late to say so and left running since it is busy.
+    pub(super) fn is_ready(&mut self, now: Moment) {
+        self.ready_at = Some(now);
+        self.late = None;
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.last = now;
+        }
+    }
+
     /// When it must be ready, if it is not and has to say so.
     pub(super) fn ready_deadline(&self) -> Option<Moment> {
         if self.ready.by == ReadyBy::Spawn || self.ready_at.is_some() || mutant!(EndlessStart) {
+            return None;
+        }
+        // Nothing follows from it any more, or not while a stop is given up.
+        if self.late.is_some() || self.patience == Patience::GivenUp {
             return None;
         }
         let at = self.started_at? + self.ready.timeout;
@@ -143,6 +172,8 @@ impl Run {
                     watchdog.checking = false;
                 }
             }
+            // So it switches the watch off (sd_notify(3)).
+            News::BeatEvery(Duration::ZERO) => self.watchdog = None,
             News::BeatEvery(every) => {
                 let last = self.watchdog.map_or(now, |watchdog| watchdog.last.max(now));
                 self.watchdog = Some(Watchdog { every: *every, last, checking: false });

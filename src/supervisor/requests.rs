@@ -1,5 +1,6 @@
 //! Operators' requests.
 
+use super::instance::Turn;
 use super::mutant::mutant;
 use super::wish::wanted_count;
 use super::{
@@ -69,10 +70,7 @@ impl Supervisor {
             self.keep_override(target.program());
         }
         for slot in &slots {
-            self.turn(now, slot, false, |instance, _| {
-                instance.hurry |= force && instance.run().is_some();
-                instance.is_asked_anew();
-            });
+            self.turn(now, slot, false, |instance, _| instance.ask_for_stop(force));
         }
         self.settle_sorted(now, &slots);
         Ok(slots)
@@ -92,7 +90,7 @@ impl Supervisor {
         }
         for slot in &slots {
             let replace = Replace::Operator { by: by.who.clone(), force };
-            self.turn(now, slot, false, |instance, _| instance.ask_for_restart(replace));
+            self.turn(now, slot, false, |instance, turn| instance.ask_for_restart(turn, replace));
             self.rolling.insert(slot.program.clone());
         }
         self.settle_sorted(now, &slots);
@@ -291,16 +289,17 @@ impl Instance {
         }
     }
 
-    /// A stop that was given up is wanted once more: its patience begins anew.
-    fn is_asked_anew(&mut self) {
-        if let Some(run) = self.run_mut().filter(|run| run.patience == Patience::GivenUp) {
-            run.patience = Patience::Whole;
-        }
+    fn ask_for_stop(&mut self, force: bool) {
+        self.hurry |= force && self.run().is_some();
+        self.waits_anew();
     }
 
-    fn ask_for_restart(&mut self, replace: Replace) {
+    fn ask_for_restart(&mut self, turn: &mut Turn<'_>, replace: Replace) {
         self.begin_anew();
-        self.is_asked_anew();
+        self.waits_anew();
+        if self.replace.is_none() {
+            self.drains_anew(turn);
+        }
         let force = matches!(replace, Replace::Operator { force: true, .. });
         match &self.phase {
             // On its way down, and it will come up with the newest spec.
@@ -310,6 +309,13 @@ impl Instance {
             Phase::Stopped | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) | Phase::Waiting(_) => {}
         }
         self.replace = Some(replace);
+    }
+
+    /// A stop that was given up is tried again when somebody asks again.
+    fn waits_anew(&mut self) {
+        if let Some(run) = self.run_mut().filter(|run| run.patience == Patience::GivenUp) {
+            run.patience = Patience::Whole;
+        }
     }
 
     /// Earlier failures count no more, whatever it is doing.

@@ -5,7 +5,7 @@ use super::ended::humane;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::wish::Wish;
-use super::{Action, Fact, Instance, Phase, Replace, Run, StopStage};
+use super::{Action, Fact, Instance, Patience, Phase, Replace, Run, StopStage};
 use crate::model::{Exit, Moment, Orphans, Signal, StopBy, StopPolicy, StopScope, StopStep};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ impl Instance {
     pub(super) fn ask_to_stop(&mut self, turn: &mut Turn<'_>, mut run: Run) {
         run.asked = true;
         let deadline = take_step(turn, &run, 0);
-        let why = self.stop_text(turn);
+        let why = self.stop_text(turn, &run);
         self.enter(turn, Phase::Stopping(run, StopStage::Asked { step: 0, deadline }), Some(why));
     }
 
@@ -47,6 +47,10 @@ impl Instance {
             StopStage::Asked { step, .. } => self.finish(turn, run, step),
             StopStage::Finishing { .. } | StopStage::Leftovers { .. } => {
                 self.past_patience(turn, run, stage);
+            }
+            // Nobody has told yet what main left; that may be in the middle of a task.
+            StopStage::Sweeping { .. } if run.patience != Patience::Over && !mutant!(SkipGate) => {
+                self.look_at_leftovers(turn, run, Duration::ZERO);
             }
             StopStage::Sweeping { .. } => self.kill(turn, run, "its descendants did not end in time"),
         }
@@ -137,12 +141,18 @@ impl Instance {
         if mutant!(SkipGate) {
             return self.ask_leftovers(turn, run, grace);
         }
+        self.look_at_leftovers(turn, run, grace);
+    }
+
+    fn look_at_leftovers(&mut self, turn: &mut Turn<'_>, run: Run, grace: Duration) {
         let until = patience_ends(turn, &run);
         turn.out.push_back(Action::LookAtWork { run: run.id });
         self.phase = Phase::Stopping(run, StopStage::Leftovers { grace, until });
     }
 
-    pub(super) fn ask_leftovers(&mut self, turn: &mut Turn<'_>, run: Run, grace: Duration) {
+    /// From now on they have their grace, and nothing else is waited for.
+    pub(super) fn ask_leftovers(&mut self, turn: &mut Turn<'_>, mut run: Run, grace: Duration) {
+        run.patience = Patience::Over;
         turn.out.push_back(Action::AskToStop { run: run.id, signal: Signal::TERM, scope: StopScope::Tree });
         turn.out.push_back(Action::ForgetWork { run: run.id, signalled: true });
         let deadline = turn.now + grace;
@@ -156,7 +166,7 @@ impl Instance {
     }
 
     /// Why it is being stopped.
-    pub(super) fn stop_text(&self, turn: &Turn<'_>) -> String {
+    pub(super) fn stop_text(&self, turn: &Turn<'_>, run: &Run) -> String {
         match (&turn.wish, &self.replace) {
             (Wish::Stop(reason), _) => reason.text(turn.slot.program.as_str()),
             (Wish::Run, Some(Replace::Edit(keys))) => {
@@ -164,7 +174,10 @@ impl Instance {
             }
             (Wish::Run, Some(Replace::Operator { by, .. })) => format!("to be restarted, asked by {by}"),
             (Wish::Run, Some(Replace::Stuck(how))) => format!("to be restarted: {how}"),
-            (Wish::Run, None) => "to be started again".to_owned(),
+            (Wish::Run, None) => match &run.late {
+                Some(late) => format!("to be started again: {late}"),
+                None => "to be started again".to_owned(),
+            },
         }
     }
 }

@@ -10,6 +10,10 @@ use super::{
 use crate::model::{Exit, Generation, Moment, Program, ProgramName, RunId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// News that waited for a supervisor have been told so long after a take-over.
+const LATE_NEWS: Duration = Duration::from_secs(1);
 
 /// Processes of the keeper's table that belong to no instance: nothing can be said of them but where they were.
 #[derive(Debug, Default)]
@@ -216,9 +220,13 @@ impl Instance {
     fn resume(&mut self, turn: &mut Turn<'_>) {
         self.take_spec(turn);
         if let Phase::Draining(run, _) | Phase::Stopping(run, StopStage::Asked { .. }) = &self.phase {
-            self.tell_stop(turn, run.id);
+            self.tell_stop(turn, run);
         }
-        match &self.phase {
+        match &mut self.phase {
+            // What it said meanwhile is told in a moment.
+            Phase::Starting(run) if run.ready_deadline().is_some_and(|at| at <= turn.now) => {
+                run.extended = Some(turn.now + LATE_NEWS);
+            }
             Phase::Draining(run, Drain::Task { .. }) | Phase::Stopping(run, StopStage::Finishing { .. }) => {
                 turn.out.push_back(Action::LookAtWork { run: run.id });
             }

@@ -1,7 +1,7 @@
 //! The handle of the thread that hears all runs.
 
 use super::Heard;
-use super::listening::{Order, Thread};
+use super::listening::{Order, Silence, Thread};
 use crate::model::RunId;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Ears {
     orders: mpsc::Sender<Order>,
     wake: Arc<OwnedFd>,
+    silence: Silence,
 }
 
 impl Ears {
@@ -28,8 +29,9 @@ impl Ears {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (orders, inbox) = mpsc::channel();
         let thread = Thread::new(inbox, Arc::clone(&wake), heard)?;
+        let silence = thread.silence();
         std::thread::Builder::new().name("sppm-ears".to_owned()).spawn(move || thread.live())?;
-        Ok(Self { orders, wake })
+        Ok(Self { orders, wake, silence })
     }
 
     /// Hears this run from now on: its FIFO, and its socket of sd_notify(3) where it has one, both non-blocking. What was
@@ -41,6 +43,11 @@ impl Ears {
     /// Nothing of this run is left: it is heard no more, whoever else holds its ends, and what was not heard is thrown away.
     pub fn detach(&self, run: RunId) {
         self.order(Order::Detach { run });
+    }
+
+    /// Whether everything that anybody has said was heard. Costs one system call; `false` may be said too often.
+    pub fn are_done(&self) -> bool {
+        self.silence.is_so()
     }
 
     /// Waits until everything that the run had said before this call was heard, at most a second. Returns whether it was.

@@ -57,6 +57,26 @@ pub struct Opened {
     pub fifo: OwnedFd,
     /// The socket of sd_notify(3), non-blocking; who sends is told.
     pub sd: Option<OwnedFd>,
+    /// The lock as it was made: whoever finds it so knows that nobody has written it.
+    pub lock: Untouched,
+}
+
+/// A file's number and when it was made. Its time counts in ticks of the kernel, of ten milliseconds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untouched {
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Untouched {
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        Self { inode: stat.st_ino, modified: (stat.st_mtime, stat.st_mtime_nsec as i64) }
+    }
+
+    /// Whether this open file is the one, and still as it was made: empty.
+    pub fn is(&self, file: impl AsFd) -> bool {
+        rustix::fs::fstat(file).is_ok_and(|stat| stat.st_size == 0 && Self::of(&stat) == *self)
+    }
 }
 
 /// Whether the path of the instance's socket does not fit into a socket's address.
@@ -96,14 +116,43 @@ pub fn make(
     let places = Places::of(base, label, want_sd);
     let owner = owner.filter(|owner| *owner != ours());
     let text = env.text(&places.folder);
-    new_file(&folder, c"lock", owner, &[])?;
+    let lock = Untouched::of(&rustix::fs::fstat(new_file(&folder, c"lock", owner, &[])?)?);
     new_file(&folder, c"env", owner, &text)?;
     let fifo = new_fifo(&folder, owner)?;
     let sd = if want_sd { Some(new_socket(&folder, owner)?) } else { None };
     // Before the mode: a change of owner may take bits away.
     give(&folder, owner)?;
     rustix::fs::fchmod(&folder, mode)?;
-    Ok(Opened { places, fifo, sd })
+    Ok(Opened { places, fifo, sd, lock })
+}
+
+/// Opens what a run speaks into once more, where the one who held it is gone: its FIFO as it is, and its socket bound anew under
+/// the same path, to which the next message goes.
+///
+/// # Errors
+/// ENOENT: there is no such folder. EINVAL: what is there is no FIFO. And as open(2), bind(2).
+pub fn reopen(base: &Path, label: &InstanceLabel, want_sd: bool) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    let above = open_base_that_is(base)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(&above, file_name(label)?, flags, Mode::empty())?;
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fifo = rustix::fs::openat(&folder, c"notify", flags, Mode::empty())?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&fifo)?.st_mode) != FileType::Fifo {
+        return Err(Errno::INVAL.into());
+    }
+    let sd = match want_sd {
+        true => {
+            let stat = rustix::fs::fstat(&folder)?;
+            let owner = Some((stat.st_uid, stat.st_gid)).filter(|owner| *owner != ours());
+            match rustix::fs::unlinkat(&folder, c"sd", AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Some(new_socket(&folder, owner)?)
+        }
+        false => None,
+    };
+    Ok((fifo, sd))
 }
 
 /// Makes an empty working lock outside of the instance's folder, of mode 0600, for `owner` (user and group) where that is not who we
@@ -232,12 +281,13 @@ fn new_file(
     name: &std::ffi::CStr,
     owner: Option<(u32, u32)>,
     text: &[u8],
-) -> io::Result<()> {
+) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?);
     file.write_all(text)?;
     give(&file, owner)?;
-    Ok(rustix::fs::fchmod(&file, PRIVATE)?)
+    rustix::fs::fchmod(&file, PRIVATE)?;
+    Ok(file)
 }
 
 fn new_fifo(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -34,7 +35,9 @@ pub(super) enum Order {
 }
 
 pub(super) struct Thread {
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
+    /// Set before anything is read, until all of it was told.
+    working: Arc<AtomicBool>,
     inbox: mpsc::Receiver<Order>,
     wake: Wake,
     /// Boxed: a node of the tree has room for eleven.
@@ -47,16 +50,35 @@ pub(super) struct Thread {
     stuck: BTreeSet<u64>,
 }
 
+/// Tells whether there is anything that was said and not heard.
+#[derive(Debug)]
+pub(super) struct Silence {
+    epoll: Arc<OwnedFd>,
+    working: Arc<AtomicBool>,
+}
+
+impl Silence {
+    /// What is unread shows in the epoll, which is level-triggered; what was read is told before the thread waits again. So
+    /// first the one, then the other.
+    pub(super) fn is_so(&self) -> bool {
+        let mut room = [MaybeUninit::<Event>::uninit(); 1];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let unread = epoll::wait(&self.epoll, &mut room[..], Some(&at_once));
+        matches!(unread, Ok((events, _)) if events.is_empty()) && !self.working.load(Ordering::SeqCst)
+    }
+}
+
 impl Thread {
     pub(super) fn new(
         inbox: mpsc::Receiver<Order>,
         eventfd: Arc<OwnedFd>,
         heard: Box<dyn Fn(RunId, Heard) + Send>,
     ) -> io::Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let epoll = Arc::new(epoll::create(CreateFlags::CLOEXEC)?);
         epoll::add(&epoll, &eventfd, EventData::new_u64(WAKE), EventFlags::IN)?;
         Ok(Self {
             epoll,
+            working: Arc::default(),
             inbox,
             wake: Wake { eventfd, heard },
             voices: BTreeMap::new(),
@@ -67,16 +89,23 @@ impl Thread {
         })
     }
 
+    /// For a look from elsewhere.
+    pub(super) fn silence(&self) -> Silence {
+        Silence { epoll: Arc::clone(&self.epoll), working: Arc::clone(&self.working) }
+    }
+
     pub(super) fn live(mut self) {
         let mut buffer = [MaybeUninit::<Event>::uninit(); BATCH];
         loop {
             let timeout = self.timeout(Instant::now());
+            self.working.store(false, Ordering::SeqCst);
             let ready: Vec<u64> = match epoll::wait(&self.epoll, &mut buffer[..], timeout.as_ref()) {
                 Ok((events, _)) => events.iter().map(|event| event.data.u64()).collect(),
                 Err(rustix::io::Errno::INTR) => Vec::new(),
                 // It never fails otherwise (epoll_wait(2)); a thread that turned for ever would be worse than none.
                 Err(_) => return,
             };
+            self.working.store(true, Ordering::SeqCst);
             let now = Instant::now();
             for word in ready {
                 if word == WAKE {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{EnvFile, Opened, make, remove, sweep, too_long};
+use super::{EnvFile, Opened, make, remove, reopen, sweep, too_long};
 use crate::model::InstanceLabel;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -59,6 +59,36 @@ fn mode(path: &Path) -> u32 {
 
 fn root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn what_a_run_speaks_into_is_opened_once_more() {
+    use std::io::{Read, Write};
+    let home = tempfile::tempdir().unwrap();
+    let base = home.path().join("i");
+    let slot = crate::model::Slot::new(crate::model::ProgramName::new("web").unwrap(), 1);
+    let label = crate::model::InstanceLabel::of(&slot, false);
+    let opened = make(&base, &label, None, true, &EnvFile::default()).unwrap();
+    let sender = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    drop((opened.fifo, opened.sd));
+    let path = opened.places.sd.unwrap();
+    assert!(sender.send_to(b"READY=1", &path).is_err());
+    let (fifo, sd) = reopen(&base, &label, true).unwrap();
+    sender.send_to(b"READY=1", &path).unwrap();
+    let mut bytes = [0; 16];
+    let read = rustix::net::recv(sd.unwrap(), &mut bytes, rustix::net::RecvFlags::empty()).unwrap();
+    assert_eq!(&bytes[..read.0], b"READY=1");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&opened.places.notify)
+        .unwrap()
+        .write_all(b"ready\n")
+        .unwrap();
+    let read = std::fs::File::from(fifo).read(&mut bytes).unwrap();
+    assert_eq!(&bytes[..read], b"ready\n");
+    std::fs::remove_file(&opened.places.notify).unwrap();
+    std::fs::write(&opened.places.notify, "").unwrap();
+    assert_eq!(reopen(&base, &label, false).unwrap_err().raw_os_error(), Some(libc::EINVAL));
 }
 
 #[test]

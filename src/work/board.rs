@@ -2,7 +2,7 @@
 
 use super::bell::Bell;
 use super::judge::Memory;
-use super::kept::{Kept, Said};
+use super::notebook::{Notebook, Page};
 use crate::linux::clock;
 use crate::model::{Moment, RunId};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So long a connection that was busy has to come back after a take-over; until then it counts.
+/// How long a mark by connections of an earlier supervisor holds.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// By which way a run said that it is busy. Each ends what was said by itself only.
@@ -23,6 +23,8 @@ pub enum Mark {
     Notify,
     /// A connection of `SPPM_SOCKET`, by its number.
     Connection(u64),
+    /// Connections to an earlier supervisor: whoever still works says so again, within two seconds.
+    Earlier,
 }
 
 /// A task under way.
@@ -47,16 +49,16 @@ pub struct Marked {
 /// was not begun, or has ended, has no place on it.
 #[derive(Debug, Clone, Default)]
 pub struct Board {
-    entries: Arc<Mutex<Entries>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
-struct Entries {
-    runs: BTreeMap<RunId, Box<Entry>>,
-    /// `None`: the marks end with this supervisor.
-    kept: Option<Kept>,
-    /// What was said to the supervisor before, until its run is adopted.
-    left: BTreeMap<RunId, Said>,
+struct State {
+    entries: BTreeMap<RunId, Box<Entry>>,
+    /// For a successor.
+    notebook: Option<Notebook>,
+    /// What a predecessor left of runs that were not taken over yet.
+    left: BTreeMap<RunId, Page>,
 }
 
 #[derive(Debug, Default)]
@@ -64,41 +66,59 @@ struct Entry {
     marks: BTreeMap<Mark, Busy>,
     ever: bool,
     last_beat: Option<Moment>,
+    /// Until when [`Mark::Earlier`] holds.
+    grace: Moment,
     main_ended: bool,
     memory: Memory,
-    /// A connection was busy when the supervisor before died: until when that counts.
-    grace: Option<(Moment, Busy)>,
     /// Rung once at the next change.
     armed: Option<Arc<Bell>>,
 }
 
 impl Board {
-    /// A board whose marks are in a memory file as well, and go on where the supervisor before left them. `hold` leaves the
-    /// file with whoever outlives us.
+    /// One whose marks a successor finds: those that a predecessor left are on it as soon as their runs are adopted.
+    /// `hold` is given the file to be handed on, where there was none.
     ///
     /// # Errors
-    /// EMFILE, ENOMEM and the like.
+    /// ENOMEM, EMFILE: no memory file can be had or read.
     pub fn kept(left: Option<OwnedFd>, hold: impl FnOnce(OwnedFd)) -> io::Result<Self> {
-        let (kept, left) = Kept::open(left)?;
-        hold(kept.duplicate()?);
-        let entries = Entries { runs: BTreeMap::new(), kept: Some(kept), left };
-        Ok(Self { entries: Arc::new(Mutex::new(entries)) })
+        let state = match left {
+            Some(left) => {
+                let (notebook, left) = Notebook::read(left)?;
+                State { notebook: Some(notebook), left, ..State::default() }
+            }
+            None => {
+                let (notebook, held) = Notebook::new()?;
+                hold(held);
+                State { notebook: Some(notebook), ..State::default() }
+            }
+        };
+        Ok(Self { state: Arc::new(Mutex::new(state)) })
+    }
+
+    /// All that there was to adopt is adopted.
+    pub fn all_adopted(&self) {
+        let mut state = self.state();
+        for run in std::mem::take(&mut state.left).into_keys() {
+            state.clear(run);
+        }
     }
 
     /// A run has begun.
     pub fn begin(&self, run: RunId) {
-        self.entries().runs.entry(run).or_default();
+        self.state().entries.entry(run).or_default();
     }
 
-    /// A run was taken over, with what it had said by then.
+    /// A run was taken over: it may have said something before that is not known any more.
     pub fn adopt(&self, run: RunId) {
-        let mut entries = self.entries();
-        let said = entries.left.remove(&run);
-        let entry = entries.runs.entry(run).or_default();
+        let mut state = self.state();
+        let page = state.left.remove(&run).unwrap_or_default();
+        let entry = state.entries.entry(run).or_default();
         entry.ever = true;
-        if let Some(Said { marks, connected, busy }) = said {
-            entry.grace = connected.then(|| (clock::now() + GRACE, busy.clone()));
-            entry.marks.extend(marks.into_iter().map(|mark| (mark, busy.clone())));
+        entry.grace = clock::now() + GRACE;
+        let told = [(Mark::Line, page.line), (Mark::Notify, page.notify), (Mark::Earlier, page.connection)];
+        for (mark, since) in told {
+            let busy = since.map(|since| Busy { since, what: page.what.clone() });
+            entry.marks.extend(busy.map(|busy| (mark, busy)));
         }
     }
 
@@ -107,24 +127,21 @@ impl Board {
     pub fn main_ended(&self, run: RunId) {
         self.change(run, |entry| {
             entry.main_ended = true;
-            entry.marks.retain(|mark, _| matches!(mark, Mark::Connection(_)));
+            entry.marks.retain(|mark, _| matches!(mark, Mark::Connection(_) | Mark::Earlier));
         });
     }
 
     /// A run has ended.
     pub fn end(&self, run: RunId) {
-        let mut entries = self.entries();
-        entries.runs.remove(&run);
-        entries.left.remove(&run);
-        if let Some(kept) = &mut entries.kept {
-            kept.forget(run);
-        }
+        let mut state = self.state();
+        state.entries.remove(&run);
+        state.clear(run);
     }
 
     /// It said that it is busy. Said again by the same way, its beginning stays.
     pub fn busy(&self, run: RunId, mark: Mark, what: Option<String>, now: Moment) {
         self.change(run, |entry| {
-            if entry.main_ended && !matches!(mark, Mark::Connection(_)) {
+            if entry.main_ended && !matches!(mark, Mark::Connection(_) | Mark::Earlier) {
                 return;
             }
             let busy = entry.marks.entry(mark).or_insert(Busy { since: now, what: None });
@@ -143,70 +160,114 @@ impl Board {
 
     /// It said that it is alive.
     pub fn beat(&self, run: RunId, now: Moment) {
-        if let Some(entry) = self.entries().runs.get_mut(&run) {
+        if let Some(entry) = self.state().entries.get_mut(&run) {
             entry.last_beat = Some(now);
         }
     }
 
     /// When it last said so.
     pub fn last_beat(&self, run: RunId) -> Option<Moment> {
-        self.entries().runs.get(&run)?.last_beat
+        self.state().entries.get(&run)?.last_beat
+    }
+
+    /// Whether nothing was ever heard or seen of its work.
+    pub fn is_blank(&self, run: RunId) -> bool {
+        let blank = |entry: &Entry| !entry.ever && !entry.memory.was_seen();
+        self.state().entries.get(&run).is_some_and(|entry| blank(entry))
+    }
+
+    /// It may say something any moment: it has begun to talk.
+    pub fn heed(&self, run: RunId) {
+        if let Some(entry) = self.state().entries.get_mut(&run) {
+            entry.ever = true;
+        }
     }
 
     /// Its marks now.
     pub fn look(&self, run: RunId) -> Marked {
-        let entries = self.entries();
-        let Some(entry) = entries.runs.get(&run) else { return Marked::default() };
-        let grace = entry.grace.as_ref().filter(|(until, _)| clock::now() < *until).map(|(_, busy)| busy);
-        let since = entry.marks.values().chain(grace).map(|busy| busy.since).min();
-        let told = entry.marks.values().chain(grace).filter(|busy| busy.what.is_some());
-        let what = told.max_by_key(|busy| busy.since).and_then(|busy| busy.what.clone());
+        let mut state = self.state();
+        let Some(entry) = state.entries.get_mut(&run) else { return Marked::default() };
+        if entry.marks.contains_key(&Mark::Earlier) && clock::now() >= entry.grace {
+            entry.marks.remove(&Mark::Earlier);
+        }
+        let since = entry.marks.values().map(|busy| busy.since).min();
+        let what = entry.what();
         Marked { busy: since.map(|since| Busy { since, what }), ever: entry.ever }
     }
 
     /// Rings once, at the next change of its marks.
     pub(super) fn arm(&self, run: RunId, bell: &Arc<Bell>) {
-        if let Some(entry) = self.entries().runs.get_mut(&run) {
+        if let Some(entry) = self.state().entries.get_mut(&run) {
             entry.armed = Some(Arc::clone(bell));
         }
     }
 
     pub(super) fn disarm(&self, run: RunId) {
-        if let Some(entry) = self.entries().runs.get_mut(&run) {
+        if let Some(entry) = self.state().entries.get_mut(&run) {
             entry.armed = None;
         }
     }
 
     /// What is remembered of a run's file; a run without a place on the board remembers nothing.
     pub(super) fn memory(&self, run: RunId) -> Memory {
-        self.entries().runs.get(&run).map(|entry| entry.memory.clone()).unwrap_or_default()
+        self.state().entries.get(&run).map(|entry| entry.memory.clone()).unwrap_or_default()
     }
 
     /// Two who look at the same time both saw something that was so.
     pub(super) fn remember(&self, run: RunId, mut memory: Memory) {
-        if let Some(entry) = self.entries().runs.get_mut(&run) {
+        if let Some(entry) = self.state().entries.get_mut(&run) {
             memory.seen |= entry.memory.seen;
             entry.memory = memory;
         }
     }
 
     fn change(&self, run: RunId, change: impl FnOnce(&mut Entry)) {
-        let mut guard = self.entries();
-        let entries = &mut *guard;
-        let Some(entry) = entries.runs.get_mut(&run) else { return };
+        let mut state = self.state();
+        let State { entries, notebook, .. } = &mut *state;
+        let Some(entry) = entries.get_mut(&run) else { return };
         change(entry);
-        if let Some(Err(error)) = entries.kept.as_mut().map(|kept| kept.note(run, &entry.marks)) {
-            tracing::warn!(%run, %error, "what it says would not be known after a crash of this supervisor");
+        if let Some(notebook) = notebook {
+            // Only a want of memory can keep it from being written, and then a successor has other cares.
+            let _ = notebook.write(run, &entry.page());
         }
         let armed = entry.armed.take();
-        drop(guard);
+        drop(state);
         if let Some(bell) = armed {
             bell.ring_for(run);
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn clear(&mut self, run: RunId) {
+        if let Some(notebook) = &mut self.notebook {
+            let _ = notebook.clear(run);
+        }
+    }
+}
+
+impl Entry {
+    /// What a successor needs to know.
+    fn page(&self) -> Page {
+        let since = |mark: Mark| self.marks.get(&mark).map(|busy| busy.since);
+        let connected =
+            self.marks.iter().filter(|(mark, _)| matches!(mark, Mark::Connection(_) | Mark::Earlier));
+        Page {
+            line: since(Mark::Line),
+            notify: since(Mark::Notify),
+            connection: connected.map(|(_, busy)| busy.since).min(),
+            what: self.what(),
+        }
+    }
+
+    /// What the newest mark with a text says.
+    fn what(&self) -> Option<String> {
+        let told = self.marks.values().filter(|busy| busy.what.is_some());
+        told.max_by_key(|busy| busy.since).and_then(|busy| busy.what.clone())
     }
 }
 
@@ -246,28 +307,31 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_goes_on_with_the_marks_and_waits_for_connections() {
+    fn a_successor_knows_who_is_busy() {
         let mut held = None;
-        let board = Board::kept(None, |fd| held = Some(fd)).unwrap();
+        let board = Board::kept(None, |file| held = Some(file)).unwrap();
         let other = RunId::from_bits(2);
         for run in [RUN, other] {
             board.begin(run);
+            board.busy(run, Mark::Line, Some("page 1".to_owned()), at(5));
         }
-        board.busy(RUN, Mark::Line, Some("page 1".to_owned()), at(1));
-        board.busy(other, Mark::Connection(1), None, at(2));
+        board.busy(RUN, Mark::Connection(9), None, at(3));
+        board.idle(other, Mark::Line, at(6));
         drop(board);
-        let board = Board::kept(held.take(), |fd| held = Some(fd)).unwrap();
-        board.adopt(RUN);
-        board.adopt(other);
-        assert_eq!(board.look(RUN).busy, Some(Busy { since: at(1), what: Some("page 1".to_owned()) }));
-        assert_eq!(board.look(other).busy, Some(Busy { since: at(2), what: None }));
-        board.idle(RUN, Mark::Line, at(3));
-        board.end(other);
+        let board = Board::kept(held, |_| panic!("there is one")).unwrap();
+        for run in [RUN, other] {
+            board.begin(run);
+            assert_eq!(board.look(run).busy, None);
+            board.adopt(run);
+        }
+        board.all_adopted();
+        let busy = Busy { since: at(3), what: Some("page 1".to_owned()) };
+        assert_eq!(board.look(RUN), Marked { busy: Some(busy), ever: true });
+        assert_eq!(board.look(other), Marked { busy: None, ever: true });
+        board.idle(RUN, Mark::Line, at(8));
+        assert!(board.look(RUN).busy.is_some(), "its connection is missed for less than two seconds");
+        std::thread::sleep(GRACE);
         assert_eq!(board.look(RUN).busy, None);
-        let board = Board::kept(held.take(), drop).unwrap();
-        board.adopt(RUN);
-        board.adopt(other);
-        assert_eq!((board.look(RUN).busy, board.look(other).busy), (None, None));
     }
 
     #[test]

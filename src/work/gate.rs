@@ -153,6 +153,11 @@ impl Gate {
         state.order(Order::Watch(Box::new(subject), watch));
     }
 
+    /// How many descriptors it will take for itself at the first need: a bell, an epoll set, a queue of notices. 0 afterwards.
+    pub fn descriptors_to_come(&self) -> u64 {
+        if self.state().line.is_some() { 0 } else { 3 }
+    }
+
     /// Whether what [`GateNews::Idle`] said is still so: to be asked right before the signal. A stop that was called off and
     /// wanted again meanwhile has a watch of its own.
     pub fn is_current(&self, run: RunId, watch: u64) -> bool {

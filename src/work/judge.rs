@@ -123,6 +123,11 @@ pub(super) struct Facts<'a> {
 }
 
 impl Memory {
+    /// Whether the lock was ever a source.
+    pub(super) fn was_seen(&self) -> bool {
+        self.seen || self.flock_since.is_some()
+    }
+
     /// Takes a reading in.
     pub(super) fn judge(&mut self, content: &Content, mut facts: Facts<'_>) -> Verdict {
         let verdict = match content {

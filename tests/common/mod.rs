@@ -19,6 +19,7 @@ pub mod command;
 pub mod examples;
 pub mod http;
 pub mod processes;
+pub mod pypi;
 pub mod rig;
 pub mod status;
 pub mod tools;

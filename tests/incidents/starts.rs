@@ -241,7 +241,7 @@ fn a_limit_of_descriptors_of_the_supervisor() {
     }
     rig.save(&yaml);
     let mut few = rig.program(std::path::Path::new("/bin/sh"));
-    few.args(["-c", "ulimit -n 100; exec \"$@\"", "sh"])
+    few.args(["-c", "ulimit -n 120; exec \"$@\"", "sh"])
         .arg(rig.binary())
         .arg("-c")
         .arg(rig.file())
@@ -254,7 +254,7 @@ fn a_limit_of_descriptors_of_the_supervisor() {
     assert!((5..45).contains(&up), "{up} run");
     let refused = status.instances().find(|one| one["phase"] == "backoff").unwrap();
     let name = refused["id"].as_str().unwrap().to_owned();
-    let cause = "sppm may have 100 open files, and needs the last of them for itself";
+    let cause = "sppm may have 120 open files, and needs the last of them for itself";
     in_order(
         &reason(&rig, &name),
         &["cannot prepare the launch", cause, "`ulimit -n` or LimitNOFILE= of systemd"],

@@ -127,6 +127,8 @@ while True:
 """
 
 RESTARTS = """
+while not may_end():
+    time.sleep(0.01)  # `start` is done by then: it would wait for the restart as well
 if sppm.shared.get("runs", 0) == 0:
     with sppm.task():
         print(sppm.request_restart("a new model"))
@@ -299,6 +301,7 @@ class Own(RealCase):
 
     def test_a_program_asks_for_its_own_restart_which_waits_for_its_task(self) -> None:
         config = self.supervise({"own": self.program(RESTARTS)})
+        self.let_go()
         until(lambda: self.own_log("own") == ["True", "begin 0"], "it has asked")
         first = self.until_busy(config, "own")["pid"]
         self.let_go()

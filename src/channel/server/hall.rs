@@ -4,6 +4,7 @@
 //! nothing happens; only a connection that has not said hello has a time limit.
 
 use super::super::Hub;
+use super::address::Address;
 use super::connection::{Connection, Guest, accept};
 use super::orders::{Contents, Order, Post};
 use super::seats::{Party, gives};
@@ -38,6 +39,7 @@ const REST: Duration = Duration::from_millis(100);
 /// Names in the epoll set; connections have their numbers.
 const LISTENER: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
+const FOLDER: u64 = u64::MAX - 2;
 
 /// A run that may connect.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(super) struct Admitted {
 pub(super) struct Hall {
     epoll: OwnedFd,
     listener: UnixListener,
+    address: Address,
     seats: usize,
     pub(super) post: Arc<Post>,
     pub(super) hub: Hub,
@@ -71,6 +74,7 @@ pub(super) struct Hall {
 impl Hall {
     pub(super) fn new(
         listener: UnixListener,
+        address: Address,
         hub: Hub,
         (said, closed): (Said, Closed),
         seats: usize,
@@ -79,9 +83,13 @@ impl Hall {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         epoll::add(&epoll, &*post, EventData::new_u64(BELL), EventFlags::IN)?;
+        if let Some(notices) = address.notices() {
+            epoll::add(&epoll, notices, EventData::new_u64(FOLDER), EventFlags::IN)?;
+        }
         Ok(Self {
             epoll,
             listener,
+            address,
             seats,
             post,
             hub,
@@ -106,6 +114,7 @@ impl Hall {
                 match source {
                     LISTENER => arrivals = true,
                     BELL => {}
+                    FOLDER => self.address.noticed(),
                     number => _ = turns.insert(number),
                 }
             }
@@ -133,7 +142,8 @@ impl Hall {
 
     /// Waits until something happens; not at all where there is something to do.
     fn wait(&self, hurry: bool) -> Vec<u64> {
-        let deadline = self.strangers.first().map(|(until, _)| *until).into_iter().chain(self.resting).min();
+        let stranger = self.strangers.first().map(|(until, _)| *until);
+        let deadline = stranger.into_iter().chain(self.resting).chain(self.address.due()).min();
         let timeout = match (hurry, deadline) {
             (true, _) => Some(Timespec::default()),
             (false, Some(deadline)) => {
@@ -220,6 +230,16 @@ impl Hall {
                 Err(_) => return self.rest(),
             }
         }
+    }
+
+    /// The path leads to another socket from now on. Who waits at the old one comes in first.
+    fn move_to(&mut self, listener: UnixListener) {
+        self.let_in(self.seats);
+        // It may be out of the set already.
+        let _ = epoll::delete(&self.epoll, &self.listener);
+        self.listener = listener;
+        // As after a failed accept, which adds it.
+        self.resting = Some(clock::now());
     }
 
     /// No descriptor is left, or no memory: whoever has waited longest without a word leaves, and it is tried again a moment
@@ -339,10 +359,13 @@ impl Hall {
     }
 
     fn look_at_the_clock(&mut self) {
-        if self.strangers.is_empty() && self.resting.is_none() {
+        if self.strangers.is_empty() && self.resting.is_none() && self.address.due().is_none() {
             return;
         }
         let now = clock::now();
+        if let Some(listener) = self.address.look(now) {
+            self.move_to(listener);
+        }
         while let Some((until, number)) = self.strangers.first().copied().filter(|(until, _)| *until <= now) {
             self.close(number);
             self.strangers.remove(&(until, number));

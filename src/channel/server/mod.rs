@@ -4,6 +4,7 @@
 //! loop), `connection` (bytes), `talk` (requests), `seats` (who gives way). Never add here: a thread per connection, or
 //! anything that waits for one program.
 
+mod address;
 mod connection;
 mod hall;
 mod orders;
@@ -16,19 +17,19 @@ pub use seats::seats;
 use super::Hub;
 use crate::linux::limits;
 use crate::model::{InstanceLabel, RunId, Saying};
+use address::Address;
 use hall::Hall;
 use orders::{Order, Post};
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Is told what a run says of itself on a connection (a number that is never used again while this server lives). Called on
+/// Is told what a run says of itself on a connection (a number that is never used again while this server lives); that it is
+/// idle when it has said hello. Called on
 /// the server's thread; while it waits, so do all programs that talk, and nobody else.
 pub type Said = Box<dyn Fn(RunId, u64, Saying) + Send>;
 /// Is told that a connection is gone on which its run said that it is busy.
@@ -46,8 +47,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds `path`, in place of whatever is there, and serves it on a thread named `channel`. Everybody may connect, but
-    /// talks only as a run that was admitted.
+    /// Binds `path`, in place of whatever is there, and serves it on a thread named `channel`; again where somebody takes the
+    /// file away. Everybody may connect, but talks only as a run that was admitted.
     ///
     /// # Errors
     /// The path cannot be bound; no descriptor or thread can be had.
@@ -56,9 +57,9 @@ impl Server {
     }
 
     fn with(path: &Path, hub: Hub, said: Said, closed: Closed, seats: usize) -> io::Result<Self> {
-        let listener = bind(path)?;
+        let (listener, address) = Address::bind(path)?;
         let post = Arc::new(Post::new()?);
-        let hall = Hall::new(listener, hub, (said, closed), seats, Arc::clone(&post))?;
+        let hall = Hall::new(listener, address, hub, (said, closed), seats, Arc::clone(&post))?;
         let thread = std::thread::Builder::new().name("channel".to_owned()).spawn(move || {
             // Those who talk come after those who run.
             crate::linux::proc::be_modest();
@@ -102,18 +103,6 @@ impl Drop for Server {
         // A supervisor that starts would take it away as well.
         let _gone = fs::remove_file(&self.path);
     }
-}
-
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    // Programs of any user talk; what counts is who connects.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ impl Hall {
         self.strangers.remove(&(until, connection.number));
         connection.output.line(format_args!("ok {}", known.label));
         connection.guest = Guest::Known { run, label: known.label.clone() };
+        // From now on it is one that says what it does: nothing yet.
+        (self.said)(run, connection.number, Saying::Idle);
     }
 
     fn answer(&mut self, connection: &mut Connection, run: RunId, line: &str) {

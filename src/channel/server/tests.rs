@@ -5,6 +5,7 @@
 use super::*;
 use crate::model::{ProgramName, Slot};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -145,7 +146,9 @@ fn every_request_has_the_answer_of_the_protocol() {
     );
     assert_eq!(b.ask("get k"), "value 3 again");
     let busy = Heard::Said(run(1), Saying::Busy(Some("page 7".into())));
-    assert_eq!(stage.heard(), [busy, Heard::Said(run(1), Saying::Idle)]);
+    // Each is idle when it has said hello.
+    let idle = |number| Heard::Said(run(number), Saying::Idle);
+    assert_eq!(stage.heard(), [idle(1), idle(2), busy, idle(1)]);
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn what_was_said_before_a_sudden_end_counts() {
     gone.say(&format!("hello {}\nset k v\nbusy x\nset k2 v2", run(1)));
     drop(gone);
     stage.until_heard(&Heard::Closed(run(1)));
-    assert_eq!(stage.heard()[0], Heard::Said(run(1), Saying::Busy(Some("x".into()))));
+    assert_eq!(stage.heard()[1], Heard::Said(run(1), Saying::Busy(Some("x".into()))));
     // Who says everything at once and nothing more hears every answer, the last line without its newline not counted.
     let mut half = stage.connect();
     let text = format!("hello {}\nget k\nget k2\nping", run(1));

@@ -17,7 +17,8 @@ pub(super) fn status(session: &Session<'_>, names: &[String]) -> Outcome {
     let client = session.client()?;
     let status = session.status(&client, names)?;
     let terminal = session.terminal;
-    let status = if terminal.json { status } else { render::localised(status, &Clock::here()) };
+    let clock = Clock::here();
+    let status = if terminal.json { status } else { render::localised(status, &clock) };
     if terminal.json {
         terminal.json(&status)?;
     } else if terminal.quiet {
@@ -25,11 +26,11 @@ pub(super) fn status(session: &Session<'_>, names: &[String]) -> Outcome {
         let ids: String = ids.map(|instance| format!("{}\n", render::visible(&instance.id))).collect();
         terminal.result(&ids)?;
     } else if let Some(program) = only(&status, names) {
-        let mut text = render::detail(&status.supervisor, program);
+        let mut text = render::detail(&status.supervisor, program, &clock);
         text.push_str(&last_lines(&client, names));
         terminal.result(&text)?;
     } else {
-        terminal.result(&render::status(&status, terminal.width()))?;
+        terminal.result(&render::status(&status, terminal.width(), &clock))?;
     }
     Ok(match status.programs.iter().all(|program| program.as_wanted) {
         true => DONE,

@@ -95,7 +95,8 @@ impl Screen<'_> {
     fn show(&mut self, status: &StatusDto, age: Duration) -> Result<(), Failure> {
         let terminal = self.session.terminal;
         if self.redraws() {
-            let table = render::status(&local(&older(status.clone(), age)), terminal.width());
+            let (picture, clock) = local(&older(status.clone(), age));
+            let table = render::status(&picture, terminal.width(), &clock);
             return terminal.result(&self.over(&table, terminal.height()));
         }
         let still = timeless(status.clone());
@@ -107,7 +108,8 @@ impl Screen<'_> {
             true => terminal.json(status),
             false => {
                 let gap = if first { "" } else { "\n" };
-                terminal.result(&format!("{gap}{}", render::status(&local(status), None)))
+                let (picture, clock) = local(status);
+                terminal.result(&format!("{gap}{}", render::status(&picture, None, &clock)))
             }
         }
     }
@@ -137,8 +139,9 @@ impl Screen<'_> {
 }
 
 /// The same picture for people.
-fn local(status: &StatusDto) -> StatusDto {
-    render::localised(status.clone(), &Clock::here())
+fn local(status: &StatusDto) -> (StatusDto, Clock) {
+    let clock = Clock::here();
+    (render::localised(status.clone(), &clock), clock)
 }
 
 /// The same picture so much later.

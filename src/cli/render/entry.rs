@@ -51,6 +51,8 @@ fn said(entry: &Entry, clock: &Clock) -> String {
 fn style(kind: Kind) -> Style {
     match kind {
         Kind::LaunchFailed
+        | Kind::NotReady
+        | Kind::Stuck
         | Kind::ConfigInvalid
         | Kind::HookFailed
         | Kind::RolloutStopped

@@ -23,7 +23,7 @@ pub(in crate::cli) fn localised(mut status: StatusDto, clock: &Clock) -> StatusD
 }
 
 /// The overview: who answers, what is wrong with the file, and a row for each instance.
-pub(in crate::cli) fn status(status: &StatusDto, width: Option<usize>) -> String {
+pub(in crate::cli) fn status(status: &StatusDto, width: Option<usize>, clock: &Clock) -> String {
     let mut out = head(&status.supervisor);
     if status.programs.is_empty() {
         out.push_str("no programs\n");
@@ -42,11 +42,27 @@ pub(in crate::cli) fn status(status: &StatusDto, width: Option<usize>) -> String
                 Some(flag) => format!("{} ({flag})", instance.reason),
                 None => instance.reason.clone(),
             };
+            let reason = match busy(instance, clock) {
+                Some(busy) if reason.is_empty() => busy,
+                Some(busy) => format!("{busy}; {reason}"),
+                None => reason,
+            };
             rows.push(row(&instance.id, &instance.phase, Some(instance), &reason));
         }
     }
     out.push_str(&table(&rows, width));
     out
+}
+
+/// `busy for 2m 3s (page 1)`, of one that runs and is in the middle of a task. What is to stop says so in its reason.
+fn busy(instance: &InstanceDto, clock: &Clock) -> Option<String> {
+    if instance.busy != Some(true) || instance.phase != "running" {
+        return None;
+    }
+    let since = instance.busy_since.as_deref().and_then(|since| clock.since(since));
+    let since = since.map(|since| format!(" for {since}")).unwrap_or_default();
+    let what = instance.busy_what.as_ref().map(|what| format!(" ({what})")).unwrap_or_default();
+    Some(format!("busy{since}{what}"))
 }
 
 fn row(name: &str, phase: &str, instance: Option<&InstanceDto>, reason: &str) -> Vec<Cell> {
@@ -91,7 +107,7 @@ fn head(supervisor: &SupervisorDto) -> String {
 }
 
 /// One program in detail.
-pub(in crate::cli) fn detail(supervisor: &SupervisorDto, program: &ProgramDto) -> String {
+pub(in crate::cli) fn detail(supervisor: &SupervisorDto, program: &ProgramDto, clock: &Clock) -> String {
     let mut out = head(supervisor);
     let bold = Style::new().bold();
     let style = phase_style(&program.phase);
@@ -120,12 +136,12 @@ pub(in crate::cli) fn detail(supervisor: &SupervisorDto, program: &ProgramDto) -
         let _ = writeln!(out, "  {:<10} {}", "tags", visible(&tags.join(" ")));
     }
     for instance in &program.instances {
-        out.push_str(&one(instance));
+        out.push_str(&one(instance, clock));
     }
     out
 }
 
-fn one(instance: &InstanceDto) -> String {
+fn one(instance: &InstanceDto, clock: &Clock) -> String {
     let style = phase_style(&instance.phase);
     let mut out = format!("{}  {style}{}{style:#}", visible(&instance.id), visible(&instance.phase));
     if let Some(pid) = instance.pid {
@@ -144,9 +160,16 @@ fn one(instance: &InstanceDto) -> String {
     fact("since", &instance.since);
     if instance.busy == Some(true) {
         let what = instance.busy_what.as_deref().unwrap_or("in the middle of a task");
-        let since = instance.busy_since.as_deref().map(|at| format!(", since {at}")).unwrap_or_default();
+        let since = instance.busy_since.as_deref();
+        let long =
+            since.and_then(|since| clock.since(since)).map(|long| format!(" ({long})")).unwrap_or_default();
+        let since = since.map(|at| format!(", since {at}{long}")).unwrap_or_default();
         fact("busy", &format!("{what}{since}"));
+    } else if let (None, Some(why)) = (instance.busy, &instance.busy_what) {
+        fact("busy", &format!("nobody knows: {why}"));
     }
+    fact("says", instance.says.as_deref().unwrap_or_default());
+    fact("complaint", instance.complaint.as_deref().unwrap_or_default());
     if let Some(last) = &instance.last_exit {
         let how = match (&last.code, &last.signal) {
             (Some(code), _) => format!("exit code {code}"),

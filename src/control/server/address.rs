@@ -3,6 +3,7 @@
 //! In: the path, the file that was bound there, a way to bind it again. Out: another listener when one was needed.
 //! Notices of the folder wake it, so nothing is looked at while nothing happens. Never add here: connections.
 
+use crate::linux::held_file::leads_to;
 use crate::linux::inotify;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -104,21 +105,4 @@ impl Guard {
             self.notices = None;
         }
     }
-}
-
-/// Whether there is this very file at the path.
-pub fn leads_to(path: &Path, file: &OwnedFd) -> bool {
-    match (rustix::fs::lstat(path), rustix::fs::fstat(file)) {
-        (Ok(there), Ok(ours)) => (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
-}
-
-/// The file at a path, to be held and compared and nothing else.
-///
-/// # Errors
-/// There is none.
-pub fn hold_file(path: &Path) -> io::Result<OwnedFd> {
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?)
 }

@@ -16,7 +16,7 @@ mod talk;
 mod who;
 
 pub use access::Access;
-pub use address::{Address, Bind, hold_file, leads_to};
+pub use address::{Address, Bind};
 
 use super::request::{Call, Full, Peer};
 use crate::linux::memory::Thrift;

@@ -109,6 +109,12 @@ pub struct InstanceDto {
     pub adopted: bool,
     /// Why it is in this phase, in one sentence.
     pub reason: String,
+    /// What it says of itself.
+    #[serde(default)]
+    pub says: Option<String>,
+    /// What is wrong with the way in which it talks, or is looked at.
+    #[serde(default)]
+    pub complaint: Option<String>,
 }
 
 /// How a run ended. Both null: nobody can say.

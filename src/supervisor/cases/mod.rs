@@ -6,9 +6,13 @@
 
 mod edits;
 mod flights;
+mod gate;
+mod killing;
+mod pulse;
 mod requests;
 mod restarts;
 mod rollouts;
+mod signs;
 mod stage;
 mod stops;
 mod takeovers;

@@ -6,8 +6,8 @@
 //!   `idle web.1`, `command web.1 0` — news of the slot's newest run, or of `web.1#1`
 //! - `start web`, `stop web force`, `restart web.2 force`, `signal web`, `scale web 3`, `shutdown force`
 //! - `wait 5s` or `wait 100ms`: time passes, in ticks as the core wants them
-//! - `crash`: the supervisor dies and comes back; `crash at 2: LINE`: it dies when two actions of LINE are done
-//! - `show web`: phase and reason of each instance
+//! - `crash`, `crash 20s`: the supervisor dies and comes back at once, or so much later; `crash at 2: LINE`: it dies when two actions of LINE are done
+//! - `show web`: phase and reason of each instance; `waits`: what a shutdown waits for, and how many drain
 
 use crate::model::{
     Exit, Generation, GiveUp, Hook, HookKind, InstanceLabel, Instances, Moment, OnStop, Orphans, PastMaxBusy,
@@ -94,8 +94,14 @@ impl Stage {
                 return self.done();
             }
             "wait" => return self.wait(words[1]),
-            "crash" => return self.come_back(),
+            "crash" => {
+                self.now = self.now + words.get(1).map_or(Duration::ZERO, |text| span(text));
+                return self.come_back();
+            }
             "show" => return self.show(words[1]),
+            "waits" => {
+                return vec![format!("{} {}", self.core.drained().len(), self.core.waits_text(self.now))];
+            }
             "start" => Request::Start { targets: vec![target(words[1])] },
             "stop" => {
                 Request::Stop { targets: vec![target(words[1])], force, runtime: words.contains(&"runtime") }
@@ -148,11 +154,7 @@ impl Stage {
     }
 
     fn wait(&mut self, text: &str) -> Vec<String> {
-        let span = match text.strip_suffix("ms") {
-            Some(millis) => Duration::from_millis(millis.parse().unwrap()),
-            None => Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap()),
-        };
-        let until = self.now + span;
+        let until = self.now + span(text);
         let mut done = Vec::new();
         while let Some(at) = self.core.next_deadline().filter(|at| *at <= until) {
             self.now = self.now.max(at);
@@ -307,6 +309,13 @@ impl Stage {
     }
 }
 
+fn span(text: &str) -> Duration {
+    match text.strip_suffix("ms") {
+        Some(millis) => Duration::from_millis(millis.parse().unwrap()),
+        None => Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap()),
+    }
+}
+
 fn target(text: &str) -> Target {
     match text.split_once('.') {
         Some((program, index)) => Target::Instance(Slot::new(name(program), index.parse().unwrap())),
@@ -341,6 +350,7 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>, last_word: Option<&str>
             run,
             at: Moment::from_nanos(detail.unwrap().parse::<u64>().unwrap() * 1_000_000_000),
         },
+        "every" => Event::BeatEvery { run, every: Duration::from_secs(detail.unwrap().parse().unwrap()) },
         "extend" => Event::Extend { run, by: Duration::from_secs(detail.unwrap().parse().unwrap()) },
         "idle" => Event::Work { run, work: Work::Idle },
         "command" => Event::StopCommandDone { run, exit: detail.map(|text| exit(Some(text))) },

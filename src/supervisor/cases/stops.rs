@@ -197,7 +197,8 @@ fn a_stop_that_was_given_up_waits_as_long_when_it_is_asked_for_again() {
          stop web
             => look at web.1#1
          idle web.1
-            => ask web.1#1 SIGTERM",
+            => ask web.1#1 SIGTERM
+            => forget web.1#1",
     );
 }
 
@@ -293,6 +294,47 @@ fn shutdown_timeout_stands_still_while_something_drains() {
          wait 19s
          wait 1s
             => kill a.1#1",
+    );
+}
+
+#[test]
+fn a_shutdown_says_what_it_waits_for() {
+    tell(
+        "plan a b:work c:work d:before-stop=60
+            => launch a.1#1 as a: a
+            => launch b.1#1 as b: b
+            => launch c.1#1 as c: c
+            => launch d.1#1 as d: d
+         launched a.1
+         launched b.1
+         launched c.1
+         launched d.1
+         shutdown
+            => hooks.before_stop for d.1#1
+            => look at c.1#1
+            => look at b.1#1
+            => ask a.1#1 SIGTERM
+         waits
+            => 1 waits for hooks.before_stop of d
+         busy c.1 crawl
+         wait 192s
+            => kill a.1#1
+            => end hooks.before_stop for d.1#1
+            => ask d.1#1 SIGTERM
+            => kill d.1#1
+         waits
+            => 1 waits for the end of a task: c (crawl), busy for 3m12s
+         busy b.1
+         waits
+            => 2 waits for the end of a task: b, busy for 3m12s; 1 more
+         idle b.1
+            => ask b.1#1 SIGTERM
+            => forget b.1#1
+         exited c.1 1
+            => forget c.1#1
+            => check c.1#1
+         waits
+            => 0 waits for the end of a; 3 more",
     );
 }
 

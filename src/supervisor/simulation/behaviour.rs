@@ -21,6 +21,8 @@ pub(super) struct Behaviour {
     pub(super) left_heed: Option<Duration>,
     /// They end by themselves so long after main.
     pub(super) left_end: Option<Duration>,
+    /// They are in the middle of a task when main ends, and for so long.
+    pub(super) left_task: Duration,
     /// How long the stop command runs, how it ends (`None`: could not be launched).
     pub(super) command: (Duration, Option<Exit>),
     /// When it says that it is ready, after its start; `None`: never.
@@ -49,6 +51,7 @@ impl Behaviour {
             leaves: 0,
             left_heed: Some(Duration::ZERO),
             left_end: None,
+            left_task: Duration::ZERO,
             command: (Duration::from_millis(20), Some(Exit::Code(0))),
             ready: Some(Duration::from_millis(20)),
             beats: true,
@@ -97,6 +100,10 @@ impl Behaviour {
             task: dice.millis(kind, 10, 40_000),
             pause: dice.millis(kind, 10, 5_000),
             begins_busy: dice.percent(kind, 50),
+            left_task: match dice.percent(kind, swarm.gated / 2) {
+                true => dice.millis(kind, 10, 20_000),
+                false => Duration::ZERO,
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use super::driver::{Cause, Sim};
 use super::laws::{Checked, Law, demand};
 use super::ledger::adopted;
 use crate::model::Slot;
-use crate::supervisor::{Action, Event, Instance, Phase, Replace, Supervisor, Trial};
+use crate::supervisor::{Action, Event, Instance, Phase, Replace, StopStage, Supervisor, Trial};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Sim {
         self.say(|| format!("CRASH{}", if amnesia { ", and the records are lost" } else { "" }));
         self.crashes += 1;
         let kept = &self.ledger.instances;
-        self.world.supervisor_dies(|slot| kept.get(slot).is_some_and(|instance| instance.drains()));
+        self.world.supervisor_dies(|slot| kept.get(slot).is_some_and(asks_for_work));
         self.watch.crashed(&self.ledger.instances);
         self.be_dead();
         if amnesia {
@@ -30,6 +30,7 @@ impl Sim {
             self.accept_file_early();
         }
         let entries = self.world.entries(&mut self.dice);
+        self.world.say_again(self.now, &mut self.dice, &self.swarm);
         self.feed(Event::Table { entries }, &Cause::Table)?;
         if self.finished {
             return Ok(());
@@ -129,6 +130,13 @@ impl Sim {
         }
         Ok(())
     }
+}
+
+/// A supervisor that reads this record wants to know whether the run is busy.
+pub(super) fn asks_for_work(instance: &Instance) -> bool {
+    let stage = &instance.phase;
+    instance.drains()
+        || matches!(stage, Phase::Stopping(_, StopStage::Finishing { .. } | StopStage::Leftovers { .. }))
 }
 
 fn waits_judged(instance: &Instance) -> bool {

@@ -9,7 +9,7 @@ use super::trace::{brief, brief_action};
 use super::world::World;
 use crate::model::{HookKind, Moment, Plan, ProgramName, ReadyBy, RunId, Slot};
 use crate::supervisor::diff::{compare, diff};
-use crate::supervisor::{Action, Event, Instance, Phase, Restored, Supervisor, Work};
+use crate::supervisor::{Action, Drain, Event, Instance, Phase, Restored, Supervisor, Work};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,6 +154,7 @@ impl Sim {
             Action::Record { slot, record } => {
                 self.remember_record(&slot, record.as_deref());
                 self.believe_adopted(&slot, record.as_deref());
+                self.note_patience(record.as_deref());
                 return self.ledger.keep(&slot, record.as_deref());
             }
             Action::RecordShutdown(record) => self.ledger.shutdown = Some(record),
@@ -192,6 +193,16 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// A wait for the end of a task counts from its record on, even if the question was lost with a supervisor.
+    fn note_patience(&mut self, record: Option<&Instance>) {
+        let Some(Phase::Draining(run, Drain::Task { .. })) = record.map(|record| &record.phase) else {
+            return;
+        };
+        if let Some(process) = self.world.table.get_mut(&run.id) {
+            process.drains_since = process.drains_since.or(Some(self.now));
+        }
     }
 
     /// When the records were lost nobody can say what a process was launched with: it counts as what the core says.

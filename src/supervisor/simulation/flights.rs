@@ -79,7 +79,7 @@ impl Sim {
     /// The core has nothing more to say: whoever waits has a reason to.
     pub(super) fn check_room(&self) -> Checked {
         let phases = || self.core.instances().map(|(_, instance)| &instance.phase);
-        let in_flight = phases().filter(|phase| matches!(phase, Phase::Starting(_))).count();
+        let in_flight = self.core.instances().filter(|(_, instance)| instance.is_in_flight()).count();
         let waiting = phases().filter(|phase| matches!(phase, Phase::Waiting(_))).count();
         let most = self.core.most_flights().get();
         demand(waiting == 0 || in_flight >= most as usize, Law::Flights, || {

@@ -1,10 +1,11 @@
 //! The laws, as checks of single actions against the world. What needs memory is in `memory`.
 
+use super::crash::asks_for_work;
 use super::driver::{Cause, Sim};
 use super::world::{Process, Stage};
 use crate::model::{HookKind, Moment, OnStop, Orphans, PastMaxBusy, RunId, Slot};
 use crate::supervisor::diff::compare;
-use crate::supervisor::{Action, Instance, Launch, Phase, StopStage};
+use crate::supervisor::{Action, Instance, Launch, Replace};
 
 /// The laws of ARCHITECTURE.md by what they are about. The tenth (same seed, same trace) is kept by a test in `mutants`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +209,9 @@ impl Sim {
         let slot = self.core.instance(&process.slot).and_then(Instance::run);
         let judged = slot.is_some_and(|live| live.id == run && live.late.is_some());
         let timeout = process.at_launch.ready.timeout;
-        judged && process.started_at.is_some_and(|at| self.now.since(at) >= timeout)
+        let in_time = |by: Moment| process.heard_ready.is_some_and(|heard| heard < by);
+        let late = |at: Moment| self.now.since(at) >= timeout && !in_time(at + timeout);
+        judged && process.started_at.is_some_and(late)
     }
 
     pub(super) fn is_outdated(&self, run: RunId) -> bool {
@@ -222,15 +225,27 @@ impl Sim {
         if !process.main_lives() {
             // Told so late that the core did not know, or the sweep.
             let keeps = process.spec.orphans == Orphans::Keep && self.core_knows_exit(run);
+            let spared = process.left_works(self.now) && self.core_knows_exit(run) && !process.overran;
+            let overran = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
+            demand(!spared || overran, Law::Busy, || {
+                format!("what {run} left was signalled in the middle of a task")
+            })?;
+            if let Some(process) = self.world.table.get_mut(&run) {
+                process.overran |= overran;
+            }
             return demand(!keeps, Law::Contract, || format!("what {run} left is to be left alone"));
         }
         demand(process.stage == Stage::Runs, Law::Contract, || {
             format!("{run} asked to stop before its exec")
         })?;
+        let overran = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
         if process.asks > 0 {
+            // A crash may have lost that it was asked.
+            if let Some(process) = self.world.table.get_mut(&run) {
+                process.overran |= overran;
+            }
             return Ok(());
         }
-        let overran = self.is_patient(process) && process.spec.work.then == PastMaxBusy::Signal;
         let at_once = process.spec.work.on_stop == OnStop::Signal;
         let busy = process.busy || !process.looked;
         demand(!busy || at_once || overran, Law::Busy, || {
@@ -239,7 +254,7 @@ impl Sim {
         let hooked = process.hooks_changed || self.has_run_hooks(process);
         demand(hooked, Law::Hooks, || format!("{run} was signalled before its hooks were run"))?;
         if let Some(process) = self.world.table.get_mut(&run) {
-            process.overran |= overran && busy;
+            process.overran |= overran;
         }
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was asked to stop without a cause"))?;
         self.remember_blow(run)
@@ -249,7 +264,9 @@ impl Sim {
     fn remember_blow(&mut self, run: RunId) -> Checked {
         let asked =
             self.world.table.get(&run).is_some_and(|process| self.watch.restarts.contains(&process.slot));
-        let stuck = self.is_silent(run) && !self.is_outdated(run) && !asked;
+        let live = self.world.table.get(&run).and_then(|process| self.core.instance(&process.slot));
+        let told = live.is_some_and(|instance| matches!(instance.replace, Some(Replace::Stuck(_))));
+        let stuck = told && self.is_silent(run) && !asked;
         if self.is_late(run) || stuck { Ok(()) } else { self.remember_replacing(run) }
     }
 
@@ -263,14 +280,7 @@ impl Sim {
     /// It was waited for as long as max_busy says. As the disk has it: the end of the wait may not be known yet.
     fn is_patient(&self, process: &Process) -> bool {
         let patience = process.spec.work.max_busy;
-        let waits = |instance: &Instance| {
-            instance.drains()
-                || matches!(
-                    instance.phase,
-                    Phase::Stopping(_, StopStage::Finishing { .. } | StopStage::Leftovers { .. })
-                )
-        };
-        let waits = self.ledger.instances.get(&process.slot).is_some_and(waits);
+        let waits = self.ledger.instances.get(&process.slot).is_some_and(asks_for_work);
         let since = process.drains_since;
         waits && patience.is_some_and(|patience| since.is_some_and(|at| self.now.since(at) >= patience))
     }
@@ -299,8 +309,9 @@ impl Sim {
         }
         let passed = |since: Option<Moment>, span| since.is_some_and(|since| now.since(since) >= span);
         let patient = self.is_patient(process) && process.spec.work.then != PastMaxBusy::Keep;
-        let over = patient || process.overran || !process.main_lives();
-        demand(!process.busy || over, Law::Busy, || format!("{run} was killed in the middle of a task"))?;
+        let over = patient || process.overran;
+        let busy = if process.main_lives() { process.busy } else { process.left_works(now) };
+        demand(!busy || over, Law::Busy, || format!("{run} was killed in the middle of a task"))?;
         if let Some(began) = process.grace_began()
             && !patient
         {
@@ -310,6 +321,10 @@ impl Sim {
         }
         let law = if process.busy { Law::Busy } else { Law::Grace };
         demand(patient, law, || format!("{run} was killed and never asked to stop"))?;
+        // What was asked before had its cause then; what main left has none but that.
+        if process.asks > 0 || !process.main_lives() {
+            return Ok(());
+        }
         demand(self.has_cause(run), Law::Concerned, || format!("{run} was killed without a cause"))?;
         self.remember_blow(run)
     }

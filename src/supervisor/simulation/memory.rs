@@ -146,13 +146,16 @@ impl Sim {
     fn remember_end(&mut self, slot: &Slot, run: &Run) {
         let Some(stage) = self.world.table.get(&run.id).map(|process| process.stage) else { return };
         let late = run.late.is_some();
-        let replaced = !late && (self.watch.restarts.contains(slot) || self.is_outdated(run.id));
+        let why = self.ledger.instances.get(slot).and_then(|old| old.replace.as_ref());
+        let taken_back = run.asked && matches!(why, Some(Replace::Edit(_)));
+        let replaced = self.watch.restarts.contains(slot) || self.is_outdated(run.id) || taken_back;
         // Signalled for an edit that was taken back counts too.
         if replaced || (!late && self.watch.replacing.get(slot) == Some(&Replacing::Down)) {
             self.watch.judged.insert(slot.clone());
         }
-        let asked_again = late && self.watch.restarts.contains(slot);
-        if !self.wanted(slot) || asked_again || (run.asked && !late) || replaced {
+        // It was to be restarted, and ended by itself before it was asked to.
+        let stuck = matches!(why, Some(Replace::Stuck(_)));
+        if !self.wanted(slot) || (run.asked && !late) || replaced || stuck {
             self.watch.resting.remove(slot);
             self.watch.failing.remove(slot);
             return;
@@ -233,8 +236,11 @@ impl Sim {
         }
         self.watch.replacing.remove(slot);
         self.watch.failed.insert(slot.clone());
-        let others = |other: &Slot| other.program != slot.program || other == slot;
-        self.watch.restarts.retain(others);
+        // What was asked to stop for it comes up again all the same.
+        let table = &self.world.table;
+        let begun = |slot: &Slot| table.values().any(|p| p.slot == *slot && (p.asks > 0 || p.killed));
+        let stays = |other: &Slot| other.program != slot.program || other == slot || begun(other);
+        self.watch.restarts.retain(stays);
     }
 
     pub(super) fn remember_launch(&mut self, launch: &Launch) -> Checked {

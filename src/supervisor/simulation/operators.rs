@@ -5,7 +5,7 @@ use super::driver::{Cause, Sim};
 use super::laws::Checked;
 use super::plans::{any_name, name};
 use crate::model::{Signal, Slot};
-use crate::supervisor::{Author, Request, ScaleTo, Target};
+use crate::supervisor::{Author, Request, ScaleTo, Target, Trial};
 use std::sync::Arc;
 
 /// What operators do; the weights of the swarm are in this order.
@@ -61,6 +61,11 @@ impl Sim {
     }
 
     fn any_target(&mut self) -> Target {
+        // Where something hangs on an instance, much can go wrong.
+        let on_trial = self.core.instances().find(|(_, i)| i.trial == Trial::Running).map(|(slot, _)| slot);
+        if let Some(slot) = on_trial.filter(|_| self.dice.percent(Kind::Operator, 20)) {
+            return Target::Instance(slot);
+        }
         let program = name(any_name(&mut self.dice, &self.swarm, Kind::Operator));
         match self.dice.percent(Kind::Operator, 60) {
             true => Target::Program(program),

@@ -37,17 +37,19 @@ impl Sim {
 
     /// What is watched is looked at for ever. Whoever gives no sign of life was found out long ago.
     fn only_pulses_left(&self, began: Moment) -> bool {
-        let idle = |instance: &Instance| match &instance.phase {
+        let idle = |slot: &Slot, instance: &Instance| match &instance.phase {
             Phase::Running(run) => {
                 run.watchdog.is_some_and(|watchdog| !watchdog.checking)
-                    && (instance.replace.is_none() || run.patience == Patience::GivenUp)
+                    && (instance.replace.is_none()
+                        || run.patience == Patience::GivenUp
+                        || self.watch.rollout_failed(&slot.program))
                     && instance.trial != Trial::Running
             }
             _ => false,
         };
         let quiet = self.now.since(began) > Duration::from_secs(60) && self.world.next_at().is_none();
         let mut waiting = self.core.instances().filter(|(_, i)| i.deadline().is_some()).peekable();
-        quiet && waiting.peek().is_some() && waiting.all(|(_, instance)| idle(instance))
+        quiet && waiting.peek().is_some() && waiting.all(|(slot, instance)| idle(&slot, instance))
     }
 
     fn check_converged(&mut self) -> Checked {
@@ -71,7 +73,7 @@ impl Sim {
         let planned = self.core.spec(&slot.program).map(|spec| slot.index <= self.watch.wishes.count(spec));
         let instance = self.core.instance(slot);
         // Given up as max_busy and `then` say; whoever asks again is heard.
-        if let Some(Phase::Running(run)) = instance.map(|instance| &instance.phase)
+        if let Some(Phase::Running(run) | Phase::Starting(run)) = instance.map(|instance| &instance.phase)
             && run.patience == Patience::GivenUp
         {
             return demand(run.spec.work.then == PastMaxBusy::Keep, law, || {

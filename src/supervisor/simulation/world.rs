@@ -34,6 +34,8 @@ pub(super) struct Process {
     pub(super) behaviour: Behaviour,
     /// Descendants that live.
     pub(super) left: u32,
+    /// What main left is in the middle of a task until then.
+    pub(super) left_busy_until: Moment,
     pub(super) busy: bool,
     /// Kept from beginning a task.
     pub(super) held: bool,
@@ -54,6 +56,8 @@ pub(super) struct Process {
     pub(super) at_launch: Arc<Program>,
     pub(super) started_at: Option<Moment>,
     pub(super) said_ready: bool,
+    /// When that can be known.
+    pub(super) heard_ready: Option<Moment>,
     pub(super) beat_at: Moment,
     /// Hooks that were run, and whether the spec's have changed since the launch.
     pub(super) hooked: BTreeSet<HookKind>,
@@ -65,6 +69,11 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn main_lives(&self) -> bool {
         matches!(self.stage, Stage::Forked | Stage::Runs)
+    }
+
+    /// Some of what main left is in the middle of a task.
+    pub(super) fn left_works(&self, now: Moment) -> bool {
+        !self.main_lives() && self.left > 0 && now < self.left_busy_until
     }
 
     /// From when its grace counts.
@@ -83,6 +92,7 @@ enum Happening {
     Launch,
     Exit(Exit),
     LeftoversEnd,
+    LeftoversIdle,
     TaskBegins,
     TaskEnds,
     CommandDone(Option<Exit>),
@@ -155,11 +165,16 @@ impl World {
             Happening::SaysReady => {
                 if let Some(process) = self.table.get_mut(&run).filter(|p| p.stage == Stage::Runs) {
                     process.said_ready = true;
-                    self.tell(now, run, Event::Ready { run }, dice, swarm);
+                    self.tell_ready(now, run, dice, swarm);
                 }
             }
             Happening::HookDone(hook, exit) => {
                 self.tell(now, run, Event::HookDone { run, hook, exit }, dice, swarm);
+            }
+            Happening::LeftoversIdle => {
+                if self.table.get(&run).is_some_and(|p| p.looked && p.left > 0) {
+                    self.tell(now, run, Event::Work { run, work: Work::Idle }, dice, swarm);
+                }
             }
             Happening::LeftoversEnd => self.leftovers_end(now, run, dice, swarm),
             Happening::TaskBegins | Happening::TaskEnds => self.task(now, run, happening, dice, swarm),
@@ -189,6 +204,23 @@ impl World {
         queue.push_back((arrives.max(after), event));
     }
 
+    fn tell_ready(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
+        self.tell(now, run, Event::Ready { run }, dice, swarm);
+        let arrives = self.news.get(&run).and_then(|queue| queue.back()).map(|(at, _)| *at);
+        if let Some(process) = self.table.get_mut(&run) {
+            process.heard_ready = arrives;
+        }
+    }
+
+    /// What a program says waits for the next supervisor, and it is told again rather than lost.
+    pub(super) fn say_again(&mut self, now: Moment, dice: &mut Dice, swarm: &Swarm) {
+        let said =
+            self.table.iter().filter(|(_, process)| process.said_ready && process.stage == Stage::Runs);
+        for run in said.map(|(run, _)| *run).collect::<Vec<RunId>>() {
+            self.tell_ready(now, run, dice, swarm);
+        }
+    }
+
     pub(super) fn launch(&mut self, now: Moment, order: &Launch, dice: &mut Dice, swarm: &Swarm) {
         let healed = self.healed;
         let drawn = Behaviour::any(dice, swarm, &order.spec);
@@ -204,6 +236,7 @@ impl World {
             pid: self.number as u32,
             behaviour,
             left: 0,
+            left_busy_until: now,
             busy: false,
             held: false,
             looked: false,
@@ -218,6 +251,7 @@ impl World {
             at_launch: Arc::clone(&order.spec),
             started_at: None,
             said_ready: false,
+            heard_ready: None,
             beat_at: now,
             hooked: BTreeSet::new(),
             hooks_changed: false,
@@ -259,6 +293,9 @@ impl World {
         process.stage = Stage::Exited(exit);
         process.exited_at = Some(now);
         process.busy = false;
+        // What is kept from beginning a task is so with all that belongs to it.
+        let kept = process.looked && process.held;
+        process.left_busy_until = now + if kept { Duration::ZERO } else { process.behaviour.left_task };
         if process.asked_at.is_none() {
             process.grace = process.spec.stop.grace();
         }
@@ -308,7 +345,8 @@ impl World {
         let Some(process) = self.table.get_mut(&run).filter(|process| process.stage == Stage::Runs) else {
             return;
         };
-        process.held = false;
+        // What it was kept from since a KILL waits for its idleness, a late word of a stop command does not allow.
+        process.held &= process.looked;
         let heeds = process.behaviour.heeds.filter(|(nth, _)| process.asks >= *nth);
         let last_words = process.behaviour.last_words;
         if let Some((_, after)) = heeds {
@@ -363,10 +401,15 @@ impl World {
     pub(super) fn look_at_work(&mut self, now: Moment, run: RunId, dice: &mut Dice, swarm: &Swarm) {
         let Some(process) = self.table.get_mut(&run) else { return };
         process.drains_since = process.drains_since.or(Some(now));
-        if process.stage != Stage::Runs {
-            return self.tell(now, run, Event::Work { run, work: Work::Idle }, dice, swarm);
-        }
         process.looked = true;
+        if process.stage != Stage::Runs {
+            let work = if process.left_works(now) { busy(now) } else { Work::Idle };
+            if process.left_works(now) {
+                let until = process.left_busy_until;
+                self.plan_at(until, run, Happening::LeftoversIdle);
+            }
+            return self.tell(now, run, Event::Work { run, work }, dice, swarm);
+        }
         process.held = !process.busy;
         let work = if process.busy { busy(now) } else { Work::Idle };
         self.tell(now, run, Event::Work { run, work }, dice, swarm);

@@ -144,8 +144,10 @@ fn a_file_that_is_replaced_by_something_else_while_it_drains_does_not_stop_the_g
     assert_eq!(program.line(), "busy");
     rig.gate.watch(program.subject());
     rig.expect_busy();
-    std::fs::remove_file(&program.lock).unwrap();
-    make("FIFO", &program.lock);
+    // In one step: a file that is missing is idle.
+    let fifo = program.lock.with_file_name("fifo");
+    make("FIFO", &fifo);
+    std::fs::rename(fifo, &program.lock).unwrap();
     let (_, others) = rig.expect_idle(SOON);
     assert!(matches!(&others[..], [GateNews::Trouble { .. }]), "{others:?}");
     std::fs::remove_file(&program.lock).unwrap();

@@ -25,18 +25,22 @@ fn sample() -> StatusDto {
     .unwrap()
 }
 
+fn noon() -> Clock {
+    Clock::fixed("2026-01-01T12:00:00Z")
+}
+
 fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
 #[test]
 fn the_overview_is_aligned() {
-    insta::assert_snapshot!(plain(&status(&sample(), None)));
+    insta::assert_snapshot!(plain(&status(&sample(), None, &noon())));
 }
 
 #[test]
 fn a_narrow_screen_cuts_only_the_reason() {
-    let text = plain(&status(&sample(), Some(60)));
+    let text = plain(&status(&sample(), Some(60), &noon()));
     assert!(text.lines().skip(1).all(|line| line.chars().count() <= 60), "{text}");
     assert!(text.contains('…'), "{text}");
 }
@@ -46,7 +50,7 @@ fn an_invalid_file_is_shown_above_all() {
     let mut sample = sample();
     sample.supervisor.config_ok = false;
     sample.supervisor.config_error = Some("error: x\n --> sppm.yaml:3:1\n".to_owned());
-    let text = plain(&status(&sample, None));
+    let text = plain(&status(&sample, None, &noon()));
     assert_eq!(text.lines().nth(1), Some("the file is not valid; the last good one stays in force:"));
     assert_eq!(text.lines().nth(3), Some("   --> sppm.yaml:3:1"));
 }
@@ -54,7 +58,7 @@ fn an_invalid_file_is_shown_above_all() {
 #[test]
 fn one_program_is_shown_in_detail() {
     let sample = sample();
-    insta::assert_snapshot!(plain(&detail(&sample.supervisor, &sample.programs[0])));
+    insta::assert_snapshot!(plain(&detail(&sample.supervisor, &sample.programs[0], &noon())));
 }
 
 #[test]
@@ -96,6 +100,8 @@ fn the_json_is_the_promise_field_by_field() {
         "next_start_at",
         "adopted",
         "reason",
+        "says",
+        "complaint",
     ];
     let mut at = 0;
     for key in order {
@@ -112,4 +118,28 @@ fn spans_have_two_units() {
     {
         assert_eq!(span(seconds), text);
     }
+}
+
+#[test]
+fn one_in_the_middle_of_a_task_says_so_first() {
+    let mut sample = sample();
+    let web = &mut sample.programs[0].instances[0];
+    web.busy = Some(true);
+    web.busy_since = Some("2026-01-01T11:57:57.200Z".to_owned());
+    web.busy_what = Some("page 1\u{1b}".to_owned());
+    web.says = Some("crawls".to_owned());
+    web.complaint = Some("1 line that nobody understands: x".to_owned());
+    let text = plain(&status(&sample, None, &noon()));
+    assert!(text.contains("  busy for 2m 2s (page 1^[); ready (scaled)\n"), "{text}");
+    let text = plain(&detail(&sample.supervisor, &sample.programs[0], &noon()));
+    for line in [
+        "  busy       page 1^[, since 2026-01-01T11:57:57.200Z (2m 2s)\n",
+        "  says       crawls\n",
+        "  complaint  1 line that nobody understands: x\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // What is to stop says it in its reason.
+    sample.programs[0].instances[0].phase = "draining".to_owned();
+    assert!(!plain(&status(&sample, None, &noon())).contains("busy for"));
 }
