@@ -2,7 +2,7 @@
 
 use super::common::wait::stays;
 use super::common::{Proc, Rig, Who, Yaml, wait_for, wait_until};
-use super::workers::{self, How, ended, let_go, notes, prepare_workers, puppet, until_busy, worker};
+use super::workers::{self, How, ended, let_go, notes, prepare_workers, until_busy, worker};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 

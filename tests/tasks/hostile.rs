@@ -30,7 +30,7 @@ fn nothing_of_it_is_believed(who: Who, custom: bool) {
     rig.folder_named("locks");
     let mut yaml = Yaml::new(&rig);
     for (name, make, _) in KINDS {
-        let victim = format!("printf '%s\\n%s\\n1\\n' $$ $(date +%s.%N) > $RIG/victim.$SPPM_INSTANCE");
+        let victim = "printf '%s\\n%s\\n1\\n' $$ $(date +%s.%N) > $RIG/victim.$SPPM_INSTANCE";
         let body = format!(
             "L=$SPPM_LOCK; STRANGER={}\n{victim}\n{make}\necho made\nexec sleep 1000",
             std::process::id()

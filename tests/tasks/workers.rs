@@ -33,7 +33,7 @@ while True:
 "#;
 
 /// Makes the Python client and the workers' folder; `false`: there is no Python here.
-pub fn prepare_workers(rig: &mut Rig) -> bool {
+pub(crate) fn prepare_workers(rig: &mut Rig) -> bool {
     if tools::python().is_none() {
         return false;
     }
@@ -47,7 +47,7 @@ pub fn prepare_workers(rig: &mut Rig) -> bool {
 }
 
 /// `command:` of a worker whose tasks take so many seconds.
-pub fn worker(rig: &Rig, kind: &str, shortest: f64, longest: f64) -> String {
+pub(crate) fn worker(rig: &Rig, kind: &str, shortest: f64, longest: f64) -> String {
     let python = tools::python().expect("looked for before");
     let script = rig.path("worker.py");
     let [shortest, longest] = [shortest, longest].map(|seconds| seconds.to_string());
@@ -56,16 +56,16 @@ pub fn worker(rig: &Rig, kind: &str, shortest: f64, longest: f64) -> String {
 
 /// A line of a worker's journal.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Line {
-    pub what: String,
+pub(crate) struct Line {
+    pub(crate) what: String,
     /// Which task.
-    pub task: u32,
+    pub(crate) task: u32,
     /// Seconds.
-    pub at: f64,
+    pub(crate) at: f64,
 }
 
 /// What each run of all workers has noted, by instance and pid.
-pub fn journals(rig: &Rig) -> BTreeMap<String, Vec<Line>> {
+pub(crate) fn journals(rig: &Rig) -> BTreeMap<String, Vec<Line>> {
     let files = fs::read_dir(rig.path("journal")).unwrap().flatten();
     let read = |file: fs::DirEntry| {
         let name = file.file_name().into_string().unwrap();
@@ -82,7 +82,7 @@ fn parse(line: &str) -> Line {
 }
 
 /// How many tasks have ended in all runs of an instance.
-pub fn ended(rig: &Rig, instance: &str) -> usize {
+pub(crate) fn ended(rig: &Rig, instance: &str) -> usize {
     let own = |name: &str| name.rsplit_once('.').is_some_and(|(of, _)| of == instance);
     let runs = journals(rig).into_iter().filter(|(name, _)| own(name));
     runs.flat_map(|(_, lines)| lines).filter(|line| line.what == "end").count()
@@ -90,7 +90,7 @@ pub fn ended(rig: &Rig, instance: &str) -> usize {
 
 /// Every task that began has ended, before the next one began and before its worker left. Answers how many there were.
 #[track_caller]
-pub fn every_task_is_whole(rig: &Rig) -> u32 {
+pub(crate) fn every_task_is_whole(rig: &Rig) -> u32 {
     let mut tasks = 0;
     for (name, lines) in journals(rig) {
         let mut open = None;
@@ -115,7 +115,7 @@ pub fn every_task_is_whole(rig: &Rig) -> u32 {
 
 /// By what a puppet says that it is busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// Three lines in the file.
     State,
     /// An exclusive flock(2).
@@ -126,11 +126,11 @@ pub enum How {
     Command,
 }
 
-pub const ALL: [How; 4] = [How::State, How::Flock, How::Line, How::Command];
+pub(crate) const ALL: [How; 4] = [How::State, How::Flock, How::Line, How::Command];
 
 impl How {
     /// A name for a program.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::State => "state",
             Self::Flock => "flock",
@@ -140,7 +140,7 @@ impl How {
     }
 
     /// A script with one task, which ends when [`let_go`] is called. It notes `begin`, `end`, and `termed` at TERM.
-    pub fn body(self, binary: &Path) -> String {
+    pub(crate) fn body(self, binary: &Path) -> String {
         let wait = r#"while [ ! -e "$RIG/go.$SPPM_INSTANCE" ]; do sleep 0.02; done"#;
         let state = r#"state() { printf '%s\n%s\n%s\n' $$ "$(date +%s.%N)" "$1" > "$SPPM_LOCK.new"; mv "$SPPM_LOCK.new" "$SPPM_LOCK"; }"#;
         let task = match self {
@@ -165,37 +165,37 @@ impl How {
 }
 
 /// `command:` of a puppet.
-pub fn puppet(rig: &Rig, how: How) -> String {
+pub(crate) fn puppet(rig: &Rig, how: How) -> String {
     rig.actor(&format!("puppet-{}", how.name()), &how.body(rig.binary()))
 }
 
 /// Ends a puppet's task.
-pub fn let_go(rig: &Rig, instance: &str) {
+pub(crate) fn let_go(rig: &Rig, instance: &str) {
     rig.write(&format!("go.{instance}"), "");
 }
 
 /// Waits until an instance is in the middle of its task, and says so.
 #[track_caller]
-pub fn until_busy(rig: &Rig, instance: &str) -> Status {
+pub(crate) fn until_busy(rig: &Rig, instance: &str) -> Status {
     wait_for("its task has begun", || rig.log(instance).contains("begin").then_some(()));
     rig.until(&format!("{instance} is busy"), |status| status.instance(instance)["busy"] == true)
 }
 
 /// Asks for a stop and waits until it waits for the end of the task.
 #[track_caller]
-pub fn until_draining(rig: &Rig, instance: &str) -> Status {
+pub(crate) fn until_draining(rig: &Rig, instance: &str) -> Status {
     rig.sppm(&["stop", "--no-wait", instance]).ok();
     rig.until_phase(instance, "draining")
 }
 
 /// What a puppet has noted, in order.
-pub fn notes(rig: &Rig, instance: &str) -> Vec<String> {
+pub(crate) fn notes(rig: &Rig, instance: &str) -> Vec<String> {
     let of_puppet = |line: &&str| ["begin", "end", "termed"].contains(line);
     rig.log(instance).lines().filter(of_puppet).map(str::to_owned).collect()
 }
 
 /// Compiles a program of one file of C; `None`: there is no compiler here.
-pub fn compile(rig: &Rig, name: &str, source: &str) -> Option<String> {
+pub(crate) fn compile(rig: &Rig, name: &str, source: &str) -> Option<String> {
     let compiler = tools::find_or_skip(&["cc"])?;
     let (file, program) = (rig.path(&format!("{name}.c")), rig.path(name));
     rig.write(&format!("{name}.c"), source);
@@ -214,7 +214,7 @@ pub fn compile(rig: &Rig, name: &str, source: &str) -> Option<String> {
 
 /// Kills the supervisor, and answers what its successor says.
 #[track_caller]
-pub fn kill_supervisor(rig: &Rig) -> Status {
+pub(crate) fn kill_supervisor(rig: &Rig) -> Status {
     let victim = rig.status().supervisor_proc();
     victim.signal(nix::sys::signal::Signal::SIGKILL);
     successor(rig, &victim)
@@ -222,7 +222,7 @@ pub fn kill_supervisor(rig: &Rig) -> Status {
 
 /// Waits for the one that comes after `victim`.
 #[track_caller]
-pub fn successor(rig: &Rig, victim: &Proc) -> Status {
+pub(crate) fn successor(rig: &Rig, victim: &Proc) -> Status {
     rig.until("a new supervisor answers", |status| {
         status.supervisor("pid").as_u64() != Some(u64::from(victim.pid))
     })
@@ -230,7 +230,7 @@ pub fn successor(rig: &Rig, victim: &Proc) -> Status {
 
 /// Looks often, and answers how long it took until `condition` held.
 #[track_caller]
-pub fn time_until(what: &str, condition: impl Fn() -> bool) -> Duration {
+pub(crate) fn time_until(what: &str, condition: impl Fn() -> bool) -> Duration {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain: {what}");
