@@ -14,10 +14,10 @@ use crate::linux::flock;
 use crate::model::{LockKind, LockPath, Moment, Program, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Places};
-use crate::work::{Board, Busy, Gate, GateNews, Subject, rewritten};
+use crate::work::{Board, Busy, Gate, GateNews, Keep, Subject, rewritten};
 use rustix::fs::{Mode, OFlags};
-use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +35,9 @@ pub(super) struct Dialogue {
     keeper_pid: u32,
     /// Open locks that the supervisor before left, by run.
     locks: BTreeMap<RunId, OwnedFd>,
+    keeping: Keeping,
+    /// Whose lock was taken at once: the keeper has it too.
+    held: BTreeSet<RunId>,
 }
 
 /// What an earlier supervisor left.
@@ -81,7 +84,8 @@ impl Dialogue {
         ));
         let looker = Looker::start(board.clone()).map_err(failed)?;
         let base = base(runtime_dir);
-        Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks: left.locks })
+        let (keeping, held, locks) = (Keeping::new(keeper.clone()), BTreeSet::new(), left.locks);
+        Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks, keeping, held })
     }
 
     /// Opens the socket of programs, and goes on with the runs that were taken over.
@@ -139,7 +143,14 @@ impl Dialogue {
         self.ears.detach(run);
         self.hearing.end(run);
         self.board.end(run);
-        self.locks.remove(&run);
+        // What the gate has not taken over: the file may be one that the next run uses, too.
+        if let Some(file) = self.locks.remove(&run) {
+            flock::unlock(&file);
+            self.keeping.drop_lock(run);
+        }
+        if self.held.remove(&run) {
+            self.keeping.drop_lock(run);
+        }
     }
 
     /// Whether it is busy is asked. `true`: it is idle and held so, from now on; else the answers come as [`Message::Gate`].
@@ -147,8 +158,11 @@ impl Dialogue {
         if self.is_held_at_once(process) {
             return true;
         }
-        // Whatever was held meanwhile: the gate has its own way.
-        process.lock = None;
+        // The gate goes on with what was held meanwhile.
+        let held = match process.lock.take() {
+            Some(Lock::Held(_, file)) if self.held.remove(&process.run) => Some(file),
+            _ => None,
+        };
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
         self.gate.watch(Subject {
             root: process.root(),
@@ -159,14 +173,15 @@ impl Dialogue {
             kind: process.spec.work.kind,
             idle_for: process.spec.work.idle_for,
             launch: process.launch,
-            lock_fd: self.locks.remove(&process.run),
+            lock_fd: held.or_else(|| self.locks.remove(&process.run)),
         });
         false
     }
 
     /// Most programs never say anything of their work. Of such a one nothing was ever heard, nobody has written its lock, and
     /// nobody holds it: then we do, and there is nothing to wait for and nobody to freeze. A few system calls on a file that we made.
-    fn is_held_at_once(&self, process: &mut Process) -> bool {
+    /// The keeper gets it before anybody is signalled: a successor must find it held.
+    fn is_held_at_once(&mut self, process: &mut Process) -> bool {
         let untouched = match &process.lock {
             Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => *untouched,
             None => return false,
@@ -177,10 +192,15 @@ impl Dialogue {
         let path = Places::of(&self.base, &process.owner.label, false).lock;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return false };
-        let free = process.spec.work.kind == LockKind::State || flock::try_shared(&file).unwrap_or(false);
+        let locks = process.spec.work.kind != LockKind::State;
+        let free = !locks || flock::try_shared(&file).unwrap_or(false);
         // Last of all: whoever spoke before that has been heard.
         let idle = free && untouched.is(&file) && self.ears.are_done() && self.board.is_blank(process.run);
         if idle {
+            if locks {
+                self.keeping.hold_lock(process.run, file.as_fd());
+                self.held.insert(process.run);
+            }
             process.lock = Some(Lock::Held(untouched, file));
         }
         idle
@@ -193,10 +213,13 @@ impl Dialogue {
     }
 
     /// The stop is not wanted any more.
-    pub(super) fn cancel_work(&self, process: &mut Process) {
-        if let Some(Lock::Held(untouched, _)) = &process.lock {
-            // Closed, and nobody has a copy: it is free.
+    pub(super) fn cancel_work(&mut self, process: &mut Process) {
+        if let Some(Lock::Held(untouched, file)) = &process.lock {
+            flock::unlock(file);
             process.lock = Some(Lock::Untouched(*untouched));
+        }
+        if self.held.remove(&process.run) {
+            self.keeping.drop_lock(process.run);
         }
         self.gate.cancel(process.run);
     }
