@@ -98,10 +98,10 @@ fn build(
     let runtime_dir = &places.folders.runtime_dir;
     let dialogue = Dialogue::start(runtime_dir, &sender, keeper_pid, inherited.take_left(), &inbox)?;
     let admit = dialogue.channel.admitter();
+    let launcher = Launcher::start(cgroups.clone(), runtime_dir, admit, sender.clone(), inbox.clone());
     let mut world = World {
         keeper: sender.clone(),
-        launcher: Launcher::start(cgroups.clone(), runtime_dir, admit, sender.clone(), inbox.clone())
-            .map_err(thread_failed)?,
+        launcher: launcher.map_err(thread_failed)?,
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
