@@ -47,7 +47,7 @@ pub(super) enum Lock {
     /// As it was made, when it was last looked at.
     Untouched(Untouched),
     /// The same, and nobody can take it: it is held, by this open file.
-    Held(Untouched, #[expect(dead_code, reason = "it is there to be closed")] OwnedFd),
+    Held(Untouched, OwnedFd),
 }
 
 /// The ends of the ways by which a run speaks.
