@@ -120,7 +120,7 @@ impl Supervisor {
             Event::HookDone { run, hook, exit } => self.news(now, run, News::HookDone(hook, exit)),
             Event::Ready { run } => self.news(now, run, News::Ready),
             Event::Beat { run, at } => self.news(now, run, News::Beat(at)),
-            Event::Stuck { run } => self.news(now, run, News::Stuck),
+            Event::Stuck { run, how } => self.news(now, run, News::Stuck(how)),
             Event::BeatEvery { run, every } => self.news(now, run, News::BeatEvery(every)),
             Event::Extend { run, by } => self.news(now, run, News::Extend(by)),
             Event::Work { run, work } => self.news(now, run, News::Work(work)),

@@ -83,6 +83,8 @@ pub enum Event {
     Stuck {
         /// Which run.
         run: RunId,
+        /// How that is known: a fragment that follows "it" or is a sentence of its own.
+        how: String,
     },
     /// It wants to be watched by another measure than the configuration's.
     BeatEvery {

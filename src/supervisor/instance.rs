@@ -32,7 +32,7 @@ pub(super) enum News {
     HookDone(HookKind, Option<Exit>),
     Ready,
     Beat(Moment),
-    Stuck,
+    Stuck(String),
     BeatEvery(Duration),
     Extend(Duration),
     Work(Work),
@@ -212,7 +212,7 @@ impl Instance {
             | News::HookDone(..)
             | News::Ready
             | News::Beat(_)
-            | News::Stuck
+            | News::Stuck(_)
             | News::BeatEvery(_)
             | News::Extend(_)
             | News::Work(_)) => {
@@ -242,7 +242,7 @@ impl Instance {
             | News::HookDone(..)
             | News::Ready
             | News::Beat(_)
-            | News::Stuck
+            | News::Stuck(_)
             | News::BeatEvery(_)
             | News::Extend(_)
             | News::Work(_) => self.phase = Phase::Killing(run),

@@ -49,7 +49,7 @@ impl Instance {
             | News::StopCommandDone(_)
             | News::HookDone(..)
             | News::Beat(_)
-            | News::Stuck
+            | News::Stuck(_)
             | News::BeatEvery(_)
             | News::Extend(_)
             | News::Work(_)) => {
@@ -129,7 +129,7 @@ impl Instance {
                 (asked && silent >= watchdog.every)
                     .then(|| format!("it gave no sign of life for {}", humane(silent)))
             }
-            (News::Stuck, _) => Some("it said that it is stuck".to_owned()),
+            (News::Stuck(how), _) => Some(how.clone()),
             _ => None,
         };
         if let (Some(silent), None | Some(Replace::Edit(_))) = (silent, &self.replace) {

@@ -121,7 +121,7 @@ impl Instance {
                 | News::HookDone(..)
                 | News::Ready
                 | News::Beat(_)
-                | News::Stuck
+                | News::Stuck(_)
                 | News::BeatEvery(_)
                 | News::Extend(_)
                 | News::Work(_),

@@ -144,7 +144,7 @@ impl Supervisor {
             | News::HookDone(..)
             | News::Ready
             | News::Beat(_)
-            | News::Stuck
+            | News::Stuck(_)
             | News::BeatEvery(_)
             | News::Extend(_)
             | News::Work(_) => {}

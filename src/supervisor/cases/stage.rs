@@ -339,7 +339,7 @@ fn news_of(news: &str, run: RunId, detail: Option<&str>, last_word: Option<&str>
             work: Work::Busy { since: Moment::from_nanos(1_000_000_000), what: detail.map(str::to_owned) },
         },
         "ready" => Event::Ready { run },
-        "stuck" => Event::Stuck { run },
+        "stuck" => Event::Stuck { run, how: "it said that it is stuck".to_owned() },
         "hook" => {
             Event::HookDone { run, hook: HookKind::BeforeStop, exit: detail.map(|text| exit(Some(text))) }
         }

@@ -339,7 +339,7 @@ impl Sim {
             Event::HookDone { run, hook: HookKind::BeforeStop, exit: None },
             Event::Ready { run },
             Event::Beat { run, at: self.now },
-            Event::Stuck { run },
+            Event::Stuck { run, how: String::new() },
             Event::Extend { run, by: Duration::from_secs(1) },
         ];
         let event = events[self.dice.below(Kind::Step, events.len() as u64) as usize].clone();
