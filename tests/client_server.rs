@@ -29,6 +29,7 @@ fn talk(mut command: Command) -> (Answer, Vec<Saying>) {
     wait_until("it has subscribed", || hub.publish("t/x", "operator", "2") == Ok(1));
     wait_until("it has done a task", || said.lock().unwrap().contains(&Saying::Idle));
     server.stop_wanted(run, Some((StopKind::Restart, "the file has changed".to_owned())));
+    server.tell();
     let answer = program.join().unwrap().ok();
     drop(server);
     let said = said.lock().unwrap().clone();

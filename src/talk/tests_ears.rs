@@ -56,6 +56,7 @@ impl Rig {
         let Opened { fifo, sd, .. } = &program.opened;
         let sd = sd.as_ref().map(|sd| sd.try_clone().unwrap());
         self.ears.attach(program.run, fifo.try_clone().unwrap(), sd);
+        self.ears.prick();
     }
 
     fn next(&self) -> (RunId, Heard) {
@@ -242,6 +243,7 @@ fn who_is_detached_is_not_heard_and_cannot_send() {
     let rig = Rig::new();
     let mut program = rig.program(1);
     rig.ears.detach(program.run);
+    rig.ears.prick();
     assert!(rig.ears.drain(program.run));
     program.fifo.write_all(b"ready\n").unwrap();
     assert!(program.sd.send(b"READY=1").is_err());

@@ -175,12 +175,14 @@ fn a_stop_is_told_once_to_who_waits_and_at_once_to_who_comes_later() {
     let (mut a, mut b) = (stage.client(1), stage.client(2));
     assert_eq!((a.ask("wait-stop").as_str(), b.ask("wait-stop").as_str()), ("ok", "ok"));
     stage.server.stop_wanted(run(1), Some((StopKind::Restart, "the file\nwas edited".to_owned())));
+    stage.server.tell();
     assert_eq!(a.hear(), "stop restart the file was edited");
     assert_eq!((a.ask("ping").as_str(), b.ask("ping").as_str()), ("ok", "ok"));
     let mut late = stage.client(1);
     assert_eq!(late.ask("wait-stop"), "ok");
     assert_eq!(late.hear(), "stop restart the file was edited");
     stage.server.stop_wanted(run(1), None);
+    stage.server.tell();
     let mut later = stage.client(1);
     assert_eq!((later.ask("wait-stop").as_str(), later.ask("ping").as_str()), ("ok", "ok"));
 }
@@ -195,6 +197,7 @@ fn a_mark_ends_with_its_connection_and_a_run_with_its_own() {
     let mut idle = stage.client(2);
     assert_eq!((idle.ask("busy").as_str(), idle.ask("idle").as_str()), ("ok", "ok"));
     stage.server.dismiss(run(2));
+    stage.server.tell();
     assert_eq!(idle.hear(), "");
     assert!(!stage.heard().contains(&Heard::Closed(run(2))), "it was idle");
     assert!(stage.connect().ask(&format!("hello {}", run(2))).starts_with("error not-permitted"));
