@@ -97,7 +97,7 @@ fn many(rig: &Rig, programs: usize) -> Yaml {
 fn at_the_limit_of_open_files_the_last_ones_fail_and_sppm_does_not() {
     let rig = Rig::new();
     rig.save(&many(&rig, 60));
-    let mut supervisor = run_with_open_files(&rig, 200);
+    let mut supervisor = run_with_open_files(&rig, 260);
     let full = rig.until("as many run as there is room for", |status| {
         status.running_count() >= 30
             && count(status, "running") + count(status, "backoff") == 60
@@ -105,9 +105,9 @@ fn at_the_limit_of_open_files_the_last_ones_fail_and_sppm_does_not() {
     });
     let failed = full.instances().find(|instance| instance["phase"] == "backoff").unwrap();
     let reason = failed["reason"].as_str().unwrap();
-    assert!(reason.contains("sppm may have 200 open files"), "{reason}");
+    assert!(reason.contains("sppm may have 260 open files"), "{reason}");
     let told = rig.sppm(&["status"]).all();
-    assert!(told.contains("the programs need about") && told.contains("the limit is 200"), "{told}");
+    assert!(told.contains("the programs need about") && told.contains("the limit is 260"), "{told}");
 
     // Nothing that runs is disturbed, sppm can be asked, and what is freed is used.
     let before = full.running();
