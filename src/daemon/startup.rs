@@ -89,7 +89,6 @@ fn build(
     let cgroups = Cgroups::detect(&folders::hash8(&places.folders.runtime_dir));
     let reload = watch_file(reader, group, &plan, &watched, &inbox)?;
     listen_for_signals(inbox.clone()).map_err(thread_failed)?;
-
     let recorded = restored.instances.clone();
     let mut core = Supervisor::new(seed(), clock::now(), restored);
     let records = Records::begin(places.ledger(), clock::boot_id(), &core).map_err(|error| {
