@@ -7,7 +7,7 @@ use crate::model::{ProgramName, Slot};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ struct Stage {
     folder: tempfile::TempDir,
     server: Server,
     hub: Hub,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<(Mutex<Vec<Heard>>, Condvar)>,
 }
 
 /// One client.
@@ -39,6 +39,11 @@ fn label(name: &str) -> InstanceLabel {
     InstanceLabel::of(&Slot::new(ProgramName::new(name).unwrap(), 1), false)
 }
 
+fn note(heard: &(Mutex<Vec<Heard>>, Condvar), what: Heard) {
+    heard.0.lock().unwrap().push(what);
+    heard.1.notify_all();
+}
+
 fn own_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
@@ -52,10 +57,10 @@ impl Stage {
     fn with(seats: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hub = Hub::default();
-        let heard: Arc<Mutex<Vec<Heard>>> = Arc::default();
+        let heard: Arc<(Mutex<Vec<Heard>>, Condvar)> = Arc::default();
         let (one, two) = (Arc::clone(&heard), Arc::clone(&heard));
-        let said = Box::new(move |run, _, saying| one.lock().unwrap().push(Heard::Said(run, saying)));
-        let closed = Box::new(move |run, _| two.lock().unwrap().push(Heard::Closed(run)));
+        let said = Box::new(move |run, _, saying| note(&one, Heard::Said(run, saying)));
+        let closed = Box::new(move |run, _| note(&two, Heard::Closed(run)));
         let server = Server::with(&folder.path().join("s"), hub.clone(), said, closed, seats).unwrap();
         server.admit(run(1), label("a"), own_uid());
         server.admit(run(2), label("b"), own_uid());
@@ -76,15 +81,15 @@ impl Stage {
     }
 
     fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
+        self.heard.0.lock().unwrap().clone()
     }
 
     fn until_heard(&self, wanted: &Heard) {
-        let start = Instant::now();
-        while !self.heard().contains(wanted) {
-            assert!(start.elapsed() < SOON, "not heard: {wanted:?}, but {:?}", self.heard());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let (list, changed) = &*self.heard;
+        let heard = list.lock().unwrap();
+        let missing = |heard: &mut Vec<Heard>| !heard.contains(wanted);
+        let (heard, _) = changed.wait_timeout_while(heard, SOON, missing).unwrap();
+        assert!(heard.contains(wanted), "not heard: {wanted:?}, but {heard:?}");
     }
 }
 
