@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 
-from .tools import Unmeasured, end_descendants, supervisors, wait_all_gone, wait_until
+from .tools import Unmeasured, end_descendants, supervisors, wait_until
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/command"
 

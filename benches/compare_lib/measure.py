@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from .contenders import Bare
-from .tools import Unmeasured, cpu_seconds, pss_mb, wait_all_gone, wait_until, wakeups
+from .tools import Unmeasured, Watched, cpu_seconds, pss_mb, wait_until, wakeups
 
 # name: unit
 METRICS = {
@@ -130,10 +130,10 @@ class Measuring:
         return (found[1] - begun) / 1e6
 
     def stop(self, who):
-        pids = who.starts.pids()
+        watched = Watched(who.starts.pids())
         begun = time.monotonic()
         who.ask_to_end()
-        took = (wait_all_gone(pids, 60 + who.size / 5) - begun) * 1e3
+        took = (watched.wait(60 + who.size / 5) - begun) * 1e3
         try:
             who.process.wait(30)
         except subprocess.TimeoutExpired:

@@ -152,32 +152,40 @@ def wait_until(done, seconds, what, pause=0.002):
         time.sleep(pause)
 
 
-def wait_all_gone(pids, seconds):
-    """When the last of `pids` had ended, as time.monotonic() says; the pids are not reaped here."""
-    import select
+class Watched:
+    """Processes that are waited for. They are looked up before anybody is asked to end, epoll tells only who has ended, and it is
+    asked once a millisecond: whoever measures must not take part, neither by looking at all of them nor by being woken for each."""
 
-    poller, left = select.poll(), {}
-    for pid in pids:
+    def __init__(self, pids):
+        import select
+
+        self.poller, self.left = select.epoll(), set()
+        for pid in pids:
+            try:
+                fd = os.pidfd_open(pid)
+            except OSError:
+                continue
+            self.left.add(fd)
+            self.poller.register(fd, select.EPOLLIN)
+
+    def wait(self, seconds):
+        """When the last of them had ended, as time.monotonic() says; they are not reaped here."""
+        at, all_of_them = time.monotonic(), len(self.left)
+        end = at + seconds
         try:
-            fd = os.pidfd_open(pid)
-        except OSError:
-            continue
-        left[fd] = pid
-        poller.register(fd, select.POLLIN)
-    end = time.monotonic() + seconds
-    try:
-        while left:
-            ready = poller.poll(max(0, end - time.monotonic()) * 1000)
-            if not ready:
-                raise Unmeasured(f"{len(left)} of {len(pids)} programs live after {seconds:.0f} s")
-            for fd, _ in ready:
-                poller.unregister(fd)
+            while self.left:
+                time.sleep(0.001)
+                for fd, _ in self.poller.poll(0):
+                    os.close(fd)
+                    self.left.discard(fd)
+                at = time.monotonic()
+                if at > end:
+                    raise Unmeasured(f"{len(self.left)} of {all_of_them} programs live after {seconds:.0f} s")
+            return at
+        finally:
+            self.poller.close()
+            for fd in self.left:
                 os.close(fd)
-                del left[fd]
-    finally:
-        for fd in left:
-            os.close(fd)
-    return time.monotonic()
 
 
 def end_descendants():

@@ -4,7 +4,7 @@
 
 use super::inbox::{Inbox, Message};
 use super::launcher::cgroup_name;
-use super::processes::{Parent, Process};
+use super::processes::{Parent, Process, Processes};
 use super::tag::Owner;
 use crate::keeper::link::ProcessFds;
 use crate::linux::cgroup::{self, Cgroups};
@@ -15,7 +15,6 @@ use crate::model::{Exit, RunId, Slot, StderrSink};
 use crate::supervisor::{Instance, Run, TableEntry, TableStage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{FileType, Mode, OFlags};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,7 +44,7 @@ pub(super) fn find_foreign(
     instances: &[(Slot, Instance)],
     keeper: u32,
     cgroups: Option<&Cgroups>,
-    processes: &mut BTreeMap<RunId, Process>,
+    processes: &mut Processes,
     logger: &Logger,
     inbox: &Inbox,
 ) -> Vec<TableEntry> {
@@ -83,7 +82,7 @@ pub(super) fn find_foreign(
                 (process(slot, run, None, cgroup), TableStage::Exited { pid, exit: Exit::Unknown })
             }
         };
-        processes.insert(run.id, process);
+        processes.insert(run.id, Box::new(process));
         let (label, generation) = (run.label.clone(), run.generation);
         found.push(TableEntry { run: run.id, slot: slot.clone(), label, generation, stage });
     }

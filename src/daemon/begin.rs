@@ -1,5 +1,6 @@
 //! What a new supervisor begins with: the file, or the records of the one before it.
 
+use super::budget;
 use super::inheritance::{Inheritance, next_report};
 use super::listen::read_places;
 use super::loader::Reader;
@@ -54,6 +55,10 @@ pub(super) fn begin(
     };
     places.make().map_err(|message| StartError::new(format!("error: {message}")))?;
     claim(&places, inherited, link, sender)?;
+    if let Some((loaded, _)) = &fresh {
+        // Before there is a second thread: then nobody waits for it.
+        budget::make_room(&loaded.plan);
+    }
     let own_log = OwnLog::start(places.own_log(), options.mode).map_err(|error| {
         StartError::new(format!("error: cannot start the thread of the supervisor's own log: {error}"))
     })?;

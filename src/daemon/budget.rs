@@ -24,6 +24,11 @@ pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     })
 }
 
+/// Makes room for the descriptors of this plan: not while programs are started and stopped, when waiting for it would be felt.
+pub(super) fn make_room(plan: &Plan) {
+    fds::make_room(OWN + need(plan));
+}
+
 fn need(plan: &Plan) -> u64 {
     let programs = plan.programs.values();
     programs.map(|program| (of_run(program) + GATE) * u64::from(program.instances.count())).sum()

@@ -13,9 +13,8 @@ use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::linux::flock;
 use crate::model::{LockKind, LockPath, Moment, Program, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
-use crate::talk::{Ears, Places};
+use crate::talk::{Ears, Folders, Places};
 use crate::work::{Board, Busy, Gate, GateNews, Keep, Subject, rewritten};
-use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -32,12 +31,15 @@ pub(super) struct Dialogue {
     hearing: Hearing,
     /// `runtime_dir/i`.
     base: PathBuf,
+    folders: Folders,
     keeper_pid: u32,
     /// Open locks that the supervisor before left, by run.
     locks: BTreeMap<RunId, OwnedFd>,
     keeping: Keeping,
     /// Whose lock was taken at once: the keeper has it too.
     held: BTreeSet<RunId>,
+    /// Those that were found idle and are not told to be yet. Of most the keeper must get the lock before.
+    idle: Vec<(RunId, Option<Arc<OwnedFd>>)>,
 }
 
 /// What an earlier supervisor left.
@@ -84,8 +86,24 @@ impl Dialogue {
         ));
         let looker = Looker::start(board.clone()).map_err(failed)?;
         let base = base(runtime_dir);
+        let folders = Folders::open(&base).map_err(failed)?;
         let (keeping, held, locks) = (Keeping::new(keeper.clone()), BTreeSet::new(), left.locks);
-        Ok(Self { channel, looker, ears, board, gate, hearing, base, keeper_pid, locks, keeping, held })
+        let idle = Vec::new();
+        Ok(Self {
+            channel,
+            looker,
+            ears,
+            board,
+            gate,
+            hearing,
+            base,
+            folders,
+            keeper_pid,
+            locks,
+            keeping,
+            held,
+            idle,
+        })
     }
 
     /// Opens the socket of programs, and goes on with the runs that were taken over.
@@ -138,6 +156,7 @@ impl Dialogue {
 
     /// Nothing of the run lives any more.
     pub(super) fn end(&mut self, run: RunId) {
+        self.is_not_idle(run);
         self.gate.gone(run);
         self.channel.dismiss(run);
         self.ears.detach(run);
@@ -153,14 +172,18 @@ impl Dialogue {
         }
     }
 
-    /// Whether it is busy is asked. `true`: it is idle and held so, from now on; else the answers come as [`Message::Gate`].
-    pub(super) fn look_at_work(&mut self, process: &mut Process) -> bool {
+    /// Whether it is busy is asked. If it is idle, and held so from now on, [`Dialogue::all_idle`] says so; else the answers come as
+    /// [`Message::Gate`].
+    pub(super) fn look_at_work(&mut self, process: &mut Process) {
+        self.is_not_idle(process.run);
         if self.is_held_at_once(process) {
-            return true;
+            return;
         }
         // The gate goes on with what was held meanwhile.
         let held = match process.lock.take() {
-            Some(Lock::Held(_, file)) if self.held.remove(&process.run) => Some(file),
+            Some(Lock::Held(_, file)) if self.held.remove(&process.run) => {
+                file.as_fd().try_clone_to_owned().ok()
+            }
             _ => None,
         };
         let (lock, custom) = lock_path(&process.spec, process, &self.base);
@@ -175,12 +198,30 @@ impl Dialogue {
             launch: process.launch,
             lock_fd: held.or_else(|| self.locks.remove(&process.run)),
         });
-        false
+    }
+
+    /// Whatever was found before and is not told yet does not count any more.
+    fn is_not_idle(&mut self, run: RunId) {
+        self.idle.retain(|(other, _)| *other != run);
+    }
+
+    /// How many are waiting in [`Dialogue::all_idle`].
+    pub(super) fn idle_count(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// All that were found idle at once and are not told yet. The keeper gets their locks before anybody is signalled: a successor must
+    /// find them held.
+    pub(super) fn all_idle(&mut self) -> Vec<RunId> {
+        let idle = std::mem::take(&mut self.idle);
+        let runs = idle.iter().map(|(run, _)| *run).collect();
+        let locks: Vec<_> = idle.into_iter().filter_map(|(run, file)| Some((run, file?))).collect();
+        self.keeping.hold_locks(&locks);
+        runs
     }
 
     /// Most programs never say anything of their work. Of such a one nothing was ever heard, nobody has written its lock, and
     /// nobody holds it: then we do, and there is nothing to wait for and nobody to freeze. A few system calls on a file that we made.
-    /// The keeper gets it before anybody is signalled: a successor must find it held.
     fn is_held_at_once(&mut self, process: &mut Process) -> bool {
         let untouched = match &process.lock {
             Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => *untouched,
@@ -189,18 +230,15 @@ impl Dialogue {
         if !self.board.is_blank(process.run) {
             return false;
         }
-        let path = Places::of(&self.base, &process.owner.label, false).lock;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return false };
+        let Ok(file) = self.folders.open_lock(&process.owner.label) else { return false };
         let locks = process.spec.work.kind != LockKind::State;
         let free = !locks || flock::try_shared(&file).unwrap_or(false);
         // Last of all: whoever spoke before that has been heard.
         let idle = free && untouched.is(&file) && self.ears.are_done() && self.board.is_blank(process.run);
         if idle {
-            if locks {
-                self.keeping.hold_lock(process.run, file.as_fd());
-                self.held.insert(process.run);
-            }
+            let file = Arc::new(file);
+            let kept = locks && self.held.insert(process.run);
+            self.idle.push((process.run, kept.then(|| Arc::clone(&file))));
             process.lock = Some(Lock::Held(untouched, file));
         }
         idle
@@ -214,6 +252,7 @@ impl Dialogue {
 
     /// The stop is not wanted any more.
     pub(super) fn cancel_work(&mut self, process: &mut Process) {
+        self.is_not_idle(process.run);
         if let Some(Lock::Held(untouched, file)) = &process.lock {
             flock::unlock(file);
             process.lock = Some(Lock::Untouched(*untouched));

@@ -31,7 +31,8 @@ pub(super) struct Hearing {
 #[derive(Debug)]
 struct Speaker {
     label: InstanceLabel,
-    words: Words,
+    /// `None`: none yet, as with most.
+    words: Option<Box<Words>>,
     second: Moment,
     in_second: u32,
 }
@@ -62,6 +63,12 @@ impl Words {
     }
 }
 
+impl Speaker {
+    fn words(&mut self) -> &mut Words {
+        self.words.get_or_insert_default()
+    }
+}
+
 impl Hearing {
     pub(super) fn new(board: Board, hub: Hub, inbox: Inbox, turnstile: Turnstile) -> Self {
         Self { board, hub, inbox, turnstile, speakers: Arc::default() }
@@ -69,12 +76,7 @@ impl Hearing {
 
     /// A run may speak from now on.
     pub(super) fn begin(&self, run: RunId, label: &InstanceLabel) {
-        let speaker = Speaker {
-            label: label.clone(),
-            words: Words::default(),
-            second: Moment::default(),
-            in_second: 0,
-        };
+        let speaker = Speaker { label: label.clone(), words: None, second: Moment::default(), in_second: 0 };
         self.speakers().insert(run, speaker);
     }
 
@@ -90,7 +92,7 @@ impl Hearing {
 
     /// What it has said for people.
     pub(super) fn words(&self, run: RunId) -> Words {
-        self.speakers().get(&run).map(|speaker| speaker.words.clone()).unwrap_or_default()
+        self.speakers().get(&run).and_then(|speaker| speaker.words.as_deref().cloned()).unwrap_or_default()
     }
 
     /// It cannot be seen whether a run is busy.
@@ -161,7 +163,7 @@ impl Hearing {
         }
         speaker.in_second += 1;
         if speaker.in_second > MOST_PER_SECOND {
-            speaker.words.dropped += 1;
+            speaker.words().dropped += 1;
             return None;
         }
         drop(speakers);
@@ -170,7 +172,7 @@ impl Hearing {
 
     fn note(&self, run: RunId, change: impl FnOnce(&mut Words)) {
         if let Some(speaker) = self.speakers().get_mut(&run) {
-            change(&mut speaker.words);
+            change(speaker.words());
         }
     }
 

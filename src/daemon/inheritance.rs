@@ -3,7 +3,7 @@
 use super::dialogue::Left;
 use super::keeping::take_locks;
 use super::options::StartError;
-use super::processes::Process;
+use super::processes::{Process, Processes};
 use super::tag::Owner;
 use crate::keeper::link::{Link, Order, Predecessor, ProcessFds, Report, Sender, Stage};
 use crate::logs::Logger;
@@ -102,7 +102,7 @@ pub(super) fn take_processes(
     inherited: &mut Inheritance,
     core: &Supervisor,
     logger: &Logger,
-    processes: &mut BTreeMap<RunId, Process>,
+    processes: &mut Processes,
     sender: &Sender,
 ) -> Vec<TableEntry> {
     let mut table = Vec::new();
@@ -136,7 +136,7 @@ pub(super) fn take_processes(
                 TableStage::Failed(process.failure(*stage, *errno, path.as_deref()))
             }
         };
-        processes.insert(held.run, process);
+        processes.insert(held.run, Box::new(process));
         match helper {
             true if matches!(stage, TableStage::Failed(_)) => {
                 let (tag, stage) = (Vec::new(), held.stage.clone());

@@ -1,11 +1,11 @@
 //! What the gate holds that must outlive this supervisor, or must end with it: left with the keeper.
 
-use crate::keeper::link::{HoldFor, Order, Sender};
+use crate::keeper::link::{HoldFor, MAX_HELD_AT_ONCE, Order, Sender};
 use crate::model::RunId;
 use crate::work::Keep;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the names of held locks begin with.
 const LOCK: &str = "lock ";
@@ -31,6 +31,14 @@ impl Keeping {
         }
     }
 
+    /// As [`Keep::hold_lock`] for each.
+    pub(super) fn hold_locks(&self, locks: &[(RunId, Arc<OwnedFd>)]) {
+        for some in locks.chunks(MAX_HELD_AT_ONCE) {
+            let held = some.iter().map(|(run, fd)| (lock_name(*run), Arc::clone(fd))).collect();
+            drop(self.keeper.send(&Order::HoldAll { held }));
+        }
+    }
+
     fn unhold(&self, name: String) {
         drop(self.keeper.send(&Order::Unhold { name }));
     }
@@ -45,11 +53,11 @@ impl Keeping {
 
 impl Keep for Keeping {
     fn hold_lock(&self, run: RunId, fd: BorrowedFd<'_>) {
-        self.hold(format!("{LOCK}{run}"), fd, HoldFor::Keep);
+        self.hold(lock_name(run), fd, HoldFor::Keep);
     }
 
     fn drop_lock(&self, run: RunId) {
-        self.unhold(format!("{LOCK}{run}"));
+        self.unhold(lock_name(run));
     }
 
     fn frozen_cgroup(&self, run: RunId, freeze_file: BorrowedFd<'_>) {
@@ -68,6 +76,10 @@ impl Keep for Keeping {
             self.unhold(frozen_name(run, number));
         }
     }
+}
+
+fn lock_name(run: RunId) -> String {
+    format!("{LOCK}{run}")
 }
 
 fn frozen_name(run: RunId, number: u32) -> String {

@@ -1,5 +1,6 @@
 //! Reads configurations on a thread of its own: a file may be large, and its disk slow.
 
+use super::budget;
 use super::inbox::{Inbox, LoadOutcome, Message, Purpose};
 use super::sources::{DiskSources, Recorder, Recording};
 use crate::config::{self, Context, Loaded, Problems, Sources};
@@ -47,6 +48,9 @@ impl Loader {
             crate::linux::proc::be_modest();
             for purpose in requests {
                 let (result, recording) = reader.load_from_disk(api_group);
+                if let Ok(loaded) = &result {
+                    budget::make_room(&loaded.plan);
+                }
                 inbox.send(Message::Loaded(Box::new(LoadOutcome { purpose, result, recording })));
             }
         })?;

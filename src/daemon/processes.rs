@@ -11,11 +11,15 @@ use crate::model::{
 };
 use crate::talk::Untouched;
 use crate::work::Launch;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// All of them. Boxed: a node of the tree has room for eleven.
+pub(super) type Processes = BTreeMap<RunId, Box<Process>>;
 
 /// One process, from its launch order to its release.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub(super) enum Lock {
     /// As it was made, when it was last looked at.
     Untouched(Untouched),
     /// The same, and nobody can take it: it is held, by this open file.
-    Held(Untouched, OwnedFd),
+    Held(Untouched, Arc<OwnedFd>),
 }
 
 /// The ends of the ways by which a run speaks.

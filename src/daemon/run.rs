@@ -168,6 +168,9 @@ impl Daemon {
                     break;
                 }
             }
+            if !self.core.has_more_now() && self.world.tell_idle() {
+                continue;
+            }
             let Some(action) = self.core.next_action() else { break };
             self.world.carry_out(action);
         }

@@ -45,6 +45,7 @@ pub(super) fn start(options: &Options) -> Result<Daemon, StartError> {
     let mut inherited = inherit(&link)?;
     let reader = Reader { path: options.config.clone(), environment: Arc::new(text_environment()) };
     let beginning = begin(options, &reader, &mut inherited, &link, &sender)?;
+    budget::make_room(&beginning.plan);
     build(reader, inherited, beginning, link)
 }
 

@@ -6,7 +6,7 @@ use super::killer::Killers;
 use super::launcher::{Launcher, Launching, Preparation};
 use super::notices;
 use super::options::StartError;
-use super::processes::{Lock, Parent, Process};
+use super::processes::{Lock, Parent, Process, Processes};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
@@ -19,7 +19,11 @@ use crate::linux::{cgroup, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Launch, Supervisor, Work};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+/// So many that are found idle are told at once: many enough to be worth a message to the keeper, and few enough that the first are
+/// signalled, and die, while the last are looked at.
+const IDLE_TOGETHER: usize = 256;
 
 /// Everything outside of the core.
 pub(super) struct World {
@@ -33,7 +37,7 @@ pub(super) struct World {
     pub(super) killers: Killers,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
-    pub(super) processes: BTreeMap<RunId, Process>,
+    pub(super) processes: Processes,
     pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
@@ -71,10 +75,11 @@ impl World {
             Action::CheckTree { run } => self.check_tree(run),
             Action::TellStop { run, stop } => self.dialogue.tell_stop(run, stop),
             Action::LookAtWork { run } => {
-                if let Some(process) = self.processes.get_mut(&run)
-                    && self.dialogue.look_at_work(process)
-                {
-                    self.pending.push_back(Event::Work { run, work: Work::Idle });
+                if let Some(process) = self.processes.get_mut(&run) {
+                    self.dialogue.look_at_work(process);
+                }
+                if self.dialogue.idle_count() >= IDLE_TOGETHER {
+                    self.tell_idle();
                 }
             }
             // What is frozen is thawed when the signal is there: also where another thread sends it.
@@ -118,7 +123,15 @@ impl World {
             }
             self.dialogue.hear(process);
         }
-        self.dialogue.open(self.processes.values())
+        self.dialogue.open(self.processes.values().map(Box::as_ref))
+    }
+
+    /// Those that were found idle become news. Returns whether there were any.
+    pub(super) fn tell_idle(&mut self) -> bool {
+        let idle = self.dialogue.all_idle();
+        let found = !idle.is_empty();
+        self.pending.extend(idle.into_iter().map(|run| Event::Work { run, work: Work::Idle }));
+        found
     }
 
     /// Everything that was wanted together is done: it is written down, and the journal is told.
@@ -137,7 +150,7 @@ impl World {
 
     /// Most programs leave nothing behind, and a cgroup says so at once: one read of a file that the kernel makes up.
     fn check_tree(&mut self, run: RunId) {
-        let root = self.processes.get(&run).map(Process::root);
+        let root = self.processes.get(&run).map(|process| process.root());
         let lives = |root: &Root| !root.cgroup.as_deref().is_some_and(cgroup::is_empty);
         match root.filter(lives) {
             Some(root) => self.trees.check(root),
@@ -150,7 +163,7 @@ impl World {
         let owner = Owner { slot, label, generation, helper_of: None, cgroup: None };
         let process = Process::new(run, owner.clone(), spec.clone());
         self.dialogue.begin(&process, false);
-        self.processes.insert(run, process);
+        self.processes.insert(run, Box::new(process));
         let kept = self.dialogue.descriptors_to_come();
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Program, kept) {
             return self.launch_failed(run, failure);
@@ -167,7 +180,7 @@ impl World {
         }
         let owner = Owner { helper_of: Some(service), ..main.owner.clone() };
         let spec = main.spec.clone();
-        self.processes.insert(run, Process::new(run, owner.clone(), spec.clone()));
+        self.processes.insert(run, Box::new(Process::new(run, owner.clone(), spec.clone())));
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop, 0) {
             return self.launch_failed(run, failure);
         }

@@ -12,6 +12,9 @@ pub const MAX_TAG: usize = 16 * 1024;
 /// How many descriptors can be held by name at once: several for each run of a full table.
 pub const MAX_HELD: usize = 65_536;
 
+/// How many descriptors one [`Order::HoldAll`] can name.
+pub const MAX_HELD_AT_ONCE: usize = crate::linux::packet::MAX_FDS;
+
 /// The longest [`Order::TellAbove`], in bytes: systemd ignores what is longer (NOTIFY_BUFFER_MAX, which is PIPE_BUF).
 pub const MAX_ABOVE: usize = 4096;
 
@@ -41,6 +44,11 @@ pub enum Order {
         fd: OwnedFd,
         /// What becomes of it when the supervisor dies.
         purpose: HoldFor,
+    },
+    /// Keep these, for [`HoldFor::Keep`]: as so many orders, and sooner done.
+    HoldAll {
+        /// What to call each, and the descriptor; at most [`MAX_HELD_AT_ONCE`].
+        held: Vec<(String, Arc<OwnedFd>)>,
     },
     /// Close the descriptor of that name.
     Unhold {

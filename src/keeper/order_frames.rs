@@ -84,6 +84,11 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
             });
             beside.others.push(fd.as_fd());
         }
+        Order::HoldAll { held } => {
+            out.u8(10);
+            out.list(held, |out, (name, _)| out.bytes(name.as_bytes()));
+            beside.others.extend(held.iter().map(|(_, fd)| fd.as_fd()));
+        }
         Order::Unhold { name } => {
             out.u8(5);
             out.bytes(name.as_bytes());
@@ -144,7 +149,14 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
         9 => Order::TellAbove {
             text: input.text().ok().filter(|text| text.len() <= MAX_ABOVE).ok_or(Garbled)?,
         },
-        0 | 10.. => return Err(Garbled),
+        10 => {
+            let names = input.list(name)?;
+            if names.len() != fds.len() {
+                return Err(Garbled);
+            }
+            Order::HoldAll { held: names.into_iter().zip(fds.map(Arc::new)).collect() }
+        }
+        0 | 11.. => return Err(Garbled),
     };
     input.end()?;
     if packet.cut { Err(Garbled) } else { Ok(Arrived::Order(order)) }

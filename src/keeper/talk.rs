@@ -1,7 +1,7 @@
 //! The line to the supervisor: orders come in, news go out. Neither ever waits.
 
 use super::claim::{Claim, Refusal};
-use super::link::{Order, Report, SignalOrigin};
+use super::link::{HoldFor, Order, Report, SignalOrigin};
 use super::order_frames::{self, Arrived};
 use super::outbox::Item;
 use super::poller::{Interest, Source};
@@ -14,6 +14,7 @@ use crate::linux::packet::{self, Packet, Waiting};
 use crate::linux::{clock, signals::Caught};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Orders of one turn.
@@ -115,7 +116,12 @@ impl Keeper {
             }
             Order::Launch(order) => self.order_launch(order),
             Order::Release { run } => self.release(run),
-            Order::Hold { name, fd, purpose } => self.held.hold(name, fd, purpose),
+            Order::Hold { name, fd, purpose } => self.held.hold(name, Arc::new(fd), purpose),
+            Order::HoldAll { held } => {
+                for (name, fd) in held {
+                    self.held.hold(name, fd, HoldFor::Keep);
+                }
+            }
             Order::Unhold { name } => self.held.drop_it(&name),
             Order::Ready => self.supervisor_ready(),
             Order::TellAbove { text } => self.above.tell(&text),

@@ -43,6 +43,17 @@ pub fn in_use() -> io::Result<u64> {
     Ok(u64::try_from(next.as_raw_fd()).unwrap_or(0))
 }
 
+/// Makes the table of descriptors large enough for so many, as far as the limit allows. The kernel doubles it when it is full, and
+/// where threads share it, whoever opens the file too many then waits for an RCU grace period: some ten milliseconds (`expand_fdtable`
+/// of fs/file.c). It never shrinks. An entry takes eight bytes of the kernel's memory.
+pub fn make_room(count: u64) {
+    let limit = super::limits::open_files().unwrap_or(u64::MAX);
+    let highest = i32::try_from(count.min(limit).saturating_sub(1)).unwrap_or(i32::MAX);
+    let Ok(one) = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC) else { return };
+    // Where it cannot be had now, it grows when it must.
+    let _ = rustix::io::fcntl_dupfd_cloexec(&one, highest);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

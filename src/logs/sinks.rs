@@ -3,7 +3,7 @@
 //! In: who joins, writes, leaves. Out: [`LogEvent`]s to be told. Never add here: pipes or lines.
 
 use super::settings::{LogEvent, SinkSettings, SinkTarget};
-use super::sink::{News, Sink, SinkKey};
+use super::sink::{LogPath, News, Sink, SinkKey};
 use crate::model::{LogStream, RunId};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ impl Sinks {
         now: Instant,
     ) -> Option<u64> {
         let key = match &settings.target {
-            SinkTarget::File(path) => SinkKey::File(Arc::from(path.as_path())),
+            SinkTarget::File(path) => SinkKey::File(LogPath::new(path)),
             SinkTarget::Inherit => SinkKey::Standard(stream),
             SinkTarget::Discard => return None,
         };

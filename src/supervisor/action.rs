@@ -139,6 +139,8 @@ pub enum Action {
 pub enum Class {
     /// Reaches a live run or asks it, as it is now: before more news of it, and in order with the records of its program.
     Signal(RunId),
+    /// Asks a live run about its work: the same, but after all signals.
+    Look(RunId),
     /// A question about what has ended: whenever it is asked, it changes nothing.
     Question,
     /// One slot's record.
@@ -164,9 +166,9 @@ impl Action {
             | Self::TellStop { run, .. }
             | Self::Signal { run, .. }
             | Self::Kill { run }
-            | Self::LookAtWork { run }
             | Self::ForgetWork { run, .. }
             | Self::Respec { run, .. } => Class::Signal(*run),
+            Self::LookAtWork { run } => Class::Look(*run),
             Self::CheckTree { .. } | Self::CheckBeat { .. } => Class::Question,
             Self::Record { .. } => Class::Record,
             Self::Note(_) => Class::Note,
@@ -182,13 +184,13 @@ impl Class {
     pub fn is_written(self) -> bool {
         match self {
             Self::Record | Self::Note | Self::Decree => true,
-            Self::Signal(_) | Self::Question | Self::Belated | Self::End => false,
+            Self::Signal(_) | Self::Look(_) | Self::Question | Self::Belated | Self::End => false,
         }
     }
 
     /// Whether more news could overtake it.
     pub(super) fn is_urgent(self) -> bool {
-        matches!(self, Self::Signal(_))
+        matches!(self, Self::Signal(_) | Self::Look(_))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The order in which the core's actions leave it: signals at once, then records, then launches and releases.
+//! The order in which the core's actions leave it: signals at once, then questions about work, then records, then launches and
+//! releases.
 //!
 //! A thousand stops are asked for before anything is written down about the first, and what is written comes in one piece.
 //! That an action overtakes those of other programs is safe, since one program's records say nothing about another's: what a crash
@@ -16,6 +17,10 @@ const ROOM_KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     ready: VecDeque<Action>,
+    /// Questions about work, which come after all that is ready: the first answers are acted upon before the last are asked.
+    looks: VecDeque<Action>,
+    /// Which runs they are about.
+    looking: BTreeSet<RunId>,
     /// Records and notes; none where a newer record has made one void.
     told: VecDeque<Option<Action>>,
     /// Launches and releases, which need their slot's record on disk.
@@ -40,7 +45,7 @@ type Owner = (ProgramName, Option<u32>);
 impl Batch {
     /// Takes what the core wants next. `runs`: which slot each live run belongs to; `ending`: a shutdown is under way.
     pub(super) fn put(&mut self, action: Action, runs: &BTreeMap<RunId, Slot>, ending: bool) {
-        let owner = |slot: &Slot| (slot.program.clone(), ending.then_some(slot.index));
+        let owner = |slot: &Slot| owner(slot, ending);
         match action.class() {
             Class::Record => {
                 let Some(slot) = slot_of(&action).cloned() else { return self.told.push_back(Some(action)) };
@@ -55,15 +60,16 @@ impl Batch {
                 self.late.push_back(action);
             }
             Class::Question => self.ready.push_back(action),
+            Class::Look(run) => {
+                self.may_overtake(run, runs, ending);
+                self.looking.insert(run);
+                self.looks.push_back(action);
+            }
             Class::Signal(run) => {
-                // A slot's own record may come after what it tells of: a crash between the two loses it either way.
-                let overtakes = |slot: &Slot| {
-                    let recorded = self.recorded.get(&owner(slot));
-                    recorded.is_none_or(|which| *which == Recorded::One(slot.index))
-                        && !self.belated.contains(&owner(slot))
-                };
-                if !runs.get(&run).is_some_and(overtakes) {
-                    self.end();
+                self.may_overtake(run, runs, ending);
+                // Whatever becomes of a run comes after the question about it.
+                if self.looking.contains(&run) {
+                    self.look();
                 }
                 self.ready.push_back(action);
             }
@@ -72,6 +78,24 @@ impl Batch {
                 self.ready.push_back(action);
             }
         }
+    }
+
+    /// Ends what it would overtake and may not.
+    fn may_overtake(&mut self, run: RunId, runs: &BTreeMap<RunId, Slot>, ending: bool) {
+        // A slot's own record may come after what it tells of: a crash between the two loses it either way.
+        let overtakes = |slot: &Slot| {
+            let owner = owner(slot, ending);
+            let recorded = self.recorded.get(&owner);
+            recorded.is_none_or(|which| *which == Recorded::One(slot.index)) && !self.belated.contains(&owner)
+        };
+        if !runs.get(&run).is_some_and(overtakes) {
+            self.end();
+        }
+    }
+
+    fn look(&mut self) {
+        self.ready.append(&mut self.looks);
+        self.looking.clear();
     }
 
     fn record(&mut self, owner: Owner, slot: Slot, action: Action) {
@@ -91,6 +115,7 @@ impl Batch {
 
     /// Nothing that could overtake comes any more.
     pub(super) fn end(&mut self) {
+        self.look();
         self.ready.extend(self.told.drain(..).flatten());
         self.ready.append(&mut self.late);
         self.recorded.clear();
@@ -100,9 +125,12 @@ impl Batch {
 
     /// What is to be done now.
     pub(super) fn next(&mut self) -> Option<Action> {
-        let action = self.ready.pop_front();
+        let action = self.ready.pop_front().or_else(|| self.looks.pop_front());
+        if let Some(Action::LookAtWork { run }) = &action {
+            self.looking.remove(run);
+        }
         if action.is_none() {
-            for queue in [&mut self.ready, &mut self.late] {
+            for queue in [&mut self.ready, &mut self.looks, &mut self.late] {
                 queue.shrink_to(ROOM_KEPT);
             }
             self.told.shrink_to(ROOM_KEPT);
@@ -110,10 +138,19 @@ impl Batch {
         action
     }
 
+    /// Whether something is to be done whose answer may be waited for before anything is written down.
+    pub(super) fn has_more_now(&self) -> bool {
+        !(self.ready.is_empty() && self.looks.is_empty())
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.told.is_empty() && self.late.is_empty()
+        self.ready.is_empty() && self.looks.is_empty() && self.told.is_empty() && self.late.is_empty()
     }
+}
+
+fn owner(slot: &Slot, ending: bool) -> Owner {
+    (slot.program.clone(), ending.then_some(slot.index))
 }
 
 /// A record that a stop passes through where nothing is waited for.

@@ -9,7 +9,7 @@ use super::flights::Flights;
 use super::instance::{News, Turn};
 use super::mutant::mutant;
 use super::random::Random;
-use super::shutdown::Shutdown;
+use super::shutdown::{Shutdown, Untold};
 use super::storm::Storm;
 use super::takeover::Strays;
 use super::wish::{Wish, wanted_count, wish_for};
@@ -27,6 +27,8 @@ pub struct Supervisor {
     pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Box<Instance>>>,
     pub(super) overrides: BTreeMap<ProgramName, Override>,
     pub(super) shutdown: Option<Shutdown>,
+    /// Who has not been told of it yet.
+    pub(super) untold: Untold,
     /// Programs of which some instance waits to be replaced or is on trial.
     pub(super) rolling: BTreeSet<ProgramName>,
     pub(super) runs: BTreeMap<RunId, Slot>,
@@ -69,6 +71,7 @@ impl Supervisor {
             instances: BTreeMap::new(),
             overrides: restored.overrides.into_iter().collect(),
             shutdown: None,
+            untold: Untold::default(),
             rolling: BTreeSet::new(),
             runs: BTreeMap::new(),
             strays: Strays::default(),
@@ -146,16 +149,32 @@ impl Supervisor {
     /// What to do next, in order. `None`: nothing until more news or the deadline. What was wanted since the last `None` may come
     /// in another order than it arose: see `batch`.
     pub fn next_action(&mut self) -> Option<Action> {
+        loop {
+            self.sort();
+            // What answers to one of these want comes before what is written down.
+            if let Some(action) = self.batch.next() {
+                return Some(action);
+            }
+            if !self.tell_some_of_the_end() {
+                self.batch.end();
+                return self.batch.next();
+            }
+        }
+    }
+
+    /// Whether the next action is one that comes before everything that is written down. If not, whoever has answers to what was
+    /// asked may give them first: what they lead to is written down together then.
+    pub fn has_more_now(&mut self) -> bool {
+        self.sort();
+        self.batch.has_more_now()
+    }
+
+    fn sort(&mut self) {
         self.seen = 0;
         let ending = self.shutdown.is_some();
         for action in std::mem::take(&mut self.out) {
             self.batch.put(action, &self.runs, ending);
         }
-        // What answers to one of these want comes before what is written down.
-        self.batch.next().or_else(|| {
-            self.batch.end();
-            self.batch.next()
-        })
     }
 
     /// Whether something waits to be done that more news could overtake: a signal that is meant for what runs now.
@@ -275,33 +294,33 @@ impl Supervisor {
         };
         change(instance, &mut turn);
         let Turn { then, give_up, .. } = turn;
-        let after = Instance::clone(instance);
+        let after = instance.clone();
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
         let (early, late) = if mutant!(RecordsLate) { (then, Vec::new()) } else { (Vec::new(), then) };
         self.out.extend(early);
-        self.keep(now, slot, &before, &after);
+        self.keep(now, slot, &before, after);
         self.out.extend(late);
         if ends {
-            self.settle_all(now);
+            self.tell_all_of_the_end(now);
         }
     }
 
     /// Follows up on a turn: timers, records, sums.
-    fn keep(&mut self, now: Moment, slot: &Slot, before: &Instance, after: &Instance) {
+    fn keep(&mut self, now: Moment, slot: &Slot, before: &Instance, after: Box<Instance>) {
         if let Some(at) = before.deadline() {
             self.timers.remove(&(at, slot.clone()));
         }
         self.flights.forget(slot, before);
-        self.flights.count(slot, after);
+        self.flights.count(slot, &after);
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.count_draining(now, before.drains(), after.drains());
         }
         if matches!(after.trial, Trial::Failed(_)) && before.trial != after.trial {
             self.call_off_restarts(now, slot);
         }
-        if self.is_over(slot, after) {
+        if self.is_over(slot, &after) {
             if let Some(instances) = self.instances.get_mut(&slot.program) {
                 instances.remove(&slot.index);
                 if instances.is_empty() {
@@ -314,12 +333,11 @@ impl Supervisor {
         if let Some(at) = after.deadline() {
             self.timers.insert((at, slot.clone()));
         }
-        if before != after {
+        if *before != *after {
             if after.replace.is_some() || after.trial == Trial::Running {
                 self.rolling.insert(slot.program.clone());
             }
-            let record = Some(Box::new(after.clone()));
-            self.out.push_back(Action::Record { slot: slot.clone(), record });
+            self.out.push_back(Action::Record { slot: slot.clone(), record: Some(after) });
         }
     }
 
@@ -336,16 +354,19 @@ impl Supervisor {
         if self.table.is_awaited() {
             return;
         }
+        self.settle_slots(now, self.slots_by_priority());
+    }
+
+    /// Every slot, the early starters first.
+    pub(super) fn slots_by_priority(&self) -> Vec<(i32, Slot)> {
+        let of = |name: &ProgramName| self.spec(name).map_or(0, |spec| spec.priority);
         let mut slots: Vec<(i32, Slot)> = self
             .instances
             .iter()
-            .flat_map(|(name, instances)| {
-                let priority = self.spec(name).map_or(0, |spec| spec.priority);
-                instances.keys().map(move |index| (priority, Slot::new(name.clone(), *index)))
-            })
+            .flat_map(|(name, all)| all.keys().map(move |index| (of(name), Slot::new(name.clone(), *index))))
             .collect();
         slots.sort();
-        self.settle_slots(now, slots);
+        slots
     }
 
     pub(super) fn settle_slots(&mut self, now: Moment, slots: Vec<(i32, Slot)>) {

@@ -2,11 +2,14 @@
 
 use super::mutant::mutant;
 use super::{Action, ShutdownRecord, Supervisor};
-use crate::model::Moment;
+use crate::model::{Moment, Slot};
 use std::time::Duration;
 
 /// `shutdown_timeout` where no plan was ever accepted.
 const TIMEOUT_WITHOUT_PLAN: Duration = Duration::from_secs(120);
+
+/// So many are told at a time. In tests two, so that the simulation, which has few, comes across it.
+const SOME: usize = if cfg!(test) { 2 } else { 256 };
 
 /// A shutdown under way.
 #[derive(Debug)]
@@ -20,12 +23,45 @@ pub(super) struct Shutdown {
     finished: bool,
 }
 
+/// Slots that have not acted on a shutdown yet.
+#[derive(Debug, Default)]
+pub(super) struct Untold {
+    /// When it was declared.
+    at: Moment,
+    /// The last is the first to be told.
+    slots: Vec<Slot>,
+}
+
 impl Supervisor {
     /// Starts a shutdown, or makes the one under way harder.
     pub(super) fn begin_shutdown(&mut self, now: Moment, record: ShutdownRecord) {
         if self.declare_shutdown(now, record) {
-            self.settle_all(now);
+            self.tell_all_of_the_end(now);
         }
+    }
+
+    /// Every slot acts, the late starters first; some at a time, so that the first are asked to stop, and end, before the last are
+    /// thought of.
+    pub(super) fn tell_all_of_the_end(&mut self, now: Moment) {
+        if self.table.is_awaited() {
+            return;
+        }
+        let slots = self.slots_by_priority().into_iter().map(|(_, slot)| slot).collect();
+        self.untold = Untold { at: now, slots };
+    }
+
+    /// `false`: there is nobody left to be told.
+    pub(super) fn tell_some_of_the_end(&mut self) -> bool {
+        let Untold { at, slots } = &mut self.untold;
+        let (at, some) = (*at, slots.split_off(slots.len().saturating_sub(SOME)));
+        for slot in some.iter().rev() {
+            self.settle(at, slot);
+        }
+        if !some.is_empty() {
+            self.call_waiting(at);
+            self.finish_if_over();
+        }
+        !some.is_empty()
     }
 
     /// Writes down what begins; `false`: nothing new. The slots are yet to be told.
@@ -72,7 +108,7 @@ impl Supervisor {
     /// Says `Finish` as soon as nothing lives. Called where a turn of the whole core ends, so that it comes last.
     pub(super) fn finish_if_over(&mut self) {
         let nothing_lives = (self.runs.is_empty() && self.strays.is_empty()) || mutant!(FinishEarly);
-        if self.table.is_awaited() || !nothing_lives {
+        if self.table.is_awaited() || !self.untold.slots.is_empty() || !nothing_lives {
             return;
         }
         if let Some(shutdown) = &mut self.shutdown

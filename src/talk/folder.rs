@@ -6,6 +6,7 @@
 use super::clear::{Clearing, MOST_ENTRIES, names_in};
 use super::env_file::EnvFile;
 use crate::linux::datagram;
+use crate::linux::locks::FileId;
 use crate::model::InstanceLabel;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -75,8 +76,49 @@ impl Untouched {
 
     /// Whether this open file is the one, and still as it was made: empty.
     pub fn is(&self, file: impl AsFd) -> bool {
-        rustix::fs::fstat(file).is_ok_and(|stat| stat.st_size == 0 && Self::of(&stat) == *self)
+        rustix::fs::fstat(file).is_ok_and(|stat| self.is_so(&stat))
     }
+
+    fn is_so(&self, stat: &rustix::fs::Stat) -> bool {
+        let file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        file && stat.st_size == 0 && Self::of(stat) == *self
+    }
+}
+
+/// All the folders, by the one that they are in: it is found once.
+#[derive(Debug)]
+pub struct Folders {
+    above: OwnedFd,
+}
+
+impl Folders {
+    /// Those in `base`, which is made if it is not there; the folder above it must be.
+    ///
+    /// # Errors
+    /// As mkdir(2), open(2).
+    pub fn open(base: &Path) -> io::Result<Self> {
+        Ok(Self { above: open_base(base)? })
+    }
+
+    /// Opens the instance's own working lock as it is.
+    ///
+    /// # Errors
+    /// As open(2); ELOOP: it is a link.
+    pub fn open_lock(&self, label: &InstanceLabel) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.above, lock_of(label), flags, Mode::empty())?)
+    }
+
+    /// Which file the instance's own working lock is, if it is still the one, as it was made.
+    pub fn untouched_lock(&self, label: &InstanceLabel, untouched: Untouched) -> Option<FileId> {
+        let stat = rustix::fs::statat(&self.above, lock_of(label), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let file = FileId { device: stat.st_dev, inode: stat.st_ino };
+        untouched.is_so(&stat).then_some(file)
+    }
+}
+
+fn lock_of(label: &InstanceLabel) -> String {
+    format!("{}/lock", label.as_str())
 }
 
 /// Whether the path of the instance's socket does not fit into a socket's address.

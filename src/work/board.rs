@@ -69,7 +69,8 @@ struct Entry {
     /// Until when [`Mark::Earlier`] holds.
     grace: Moment,
     main_ended: bool,
-    memory: Memory,
+    /// `None`: as at the beginning, as with most.
+    memory: Option<Box<Memory>>,
     /// Rung once at the next change.
     armed: Option<Arc<Bell>>,
 }
@@ -172,7 +173,8 @@ impl Board {
 
     /// Whether nothing was ever heard or seen of its work.
     pub fn is_blank(&self, run: RunId) -> bool {
-        let blank = |entry: &Entry| !entry.ever && !entry.memory.was_seen();
+        let blank =
+            |entry: &Entry| !entry.ever && !entry.memory.as_ref().is_some_and(|memory| memory.was_seen());
         self.state().entries.get(&run).is_some_and(|entry| blank(entry))
     }
 
@@ -210,14 +212,16 @@ impl Board {
 
     /// What is remembered of a run's file; a run without a place on the board remembers nothing.
     pub(super) fn memory(&self, run: RunId) -> Memory {
-        self.state().entries.get(&run).map(|entry| entry.memory.clone()).unwrap_or_default()
+        let state = self.state();
+        let memory = state.entries.get(&run).and_then(|entry| entry.memory.as_deref());
+        memory.cloned().unwrap_or_default()
     }
 
     /// Two who look at the same time both saw something that was so.
     pub(super) fn remember(&self, run: RunId, mut memory: Memory) {
         if let Some(entry) = self.state().entries.get_mut(&run) {
-            memory.seen |= entry.memory.seen;
-            entry.memory = memory;
+            memory.seen |= entry.memory.as_ref().is_some_and(|memory| memory.seen);
+            entry.memory = (memory != Memory::default()).then(|| Box::new(memory));
         }
     }
 

@@ -66,7 +66,7 @@ impl Now {
 }
 
 /// What is remembered of a run's file between two readings.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Memory {
     /// The last whole reading.
     last: Option<Whole>,
