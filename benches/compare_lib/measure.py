@@ -85,7 +85,7 @@ class Measuring:
 
     def status(self, who):
         time.sleep(max(0, who.steady_at - time.monotonic()))
-        return statistics.median([timed(who.status) for _ in range(5 if who.size < 1000 else 3)])
+        return statistics.median([timed(who.status) for _ in range(5)])
 
     def memory(self, who):
         time.sleep(max(0, who.steady_at - time.monotonic()))

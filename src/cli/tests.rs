@@ -9,7 +9,7 @@ use crate::control::request::{Answer, ApiRequest, Call};
 use crate::control::server::{Access, Door, Server, serve};
 use crate::control::wire::{
     AcceptedDto, DiffDto, ErrorDto, InstanceDto, LogItem, ProgramDto, SettleDto, SettledDto, SettledWord,
-    StatusDto, SupervisorDto,
+    StatusDto, SupervisorDto, WrittenStatus,
 };
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -213,7 +213,7 @@ fn status_of(as_wanted: bool) -> Answer {
         place: None,
         tags: Vec::new(),
     };
-    Answer::Status(Box::new(StatusDto { supervisor, programs: vec![program] }))
+    Answer::Status(WrittenStatus::of(&StatusDto { supervisor, programs: vec![program] }).unwrap())
 }
 
 fn settled(settled: bool, state: SettledWord) -> Answer {

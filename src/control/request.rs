@@ -5,7 +5,8 @@
 
 use super::lines;
 use super::wire::{
-    AcceptedDto, DiffDto, ErrorDto, KvDto, MessageDto, PublishedDto, ScaleTo, SettleDto, StatusDto, WhyDto,
+    AcceptedDto, Detail, DiffDto, ErrorDto, KvDto, MessageDto, PublishedDto, ScaleTo, SettleDto, WhyDto,
+    WrittenStatus,
 };
 use crate::journal::Entry;
 use crate::model::Signal;
@@ -48,6 +49,8 @@ pub enum ApiRequest {
     Status {
         /// Patterns.
         names: Vec<String>,
+        /// How much of each program.
+        detail: Detail,
     },
     /// What would a reload do? Answer: [`Answer::Diff`].
     Diff,
@@ -183,7 +186,7 @@ impl ApiRequest {
     /// The patterns in it.
     pub fn names(&self) -> &[String] {
         match self {
-            Self::Status { names }
+            Self::Status { names, .. }
             | Self::Start { names }
             | Self::Stop { names, .. }
             | Self::Restart { names, .. }
@@ -236,7 +239,7 @@ pub struct Full;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// To status.
-    Status(Box<StatusDto>),
+    Status(WrittenStatus),
     /// To diff and reload.
     Diff(DiffDto),
     /// To start, stop, restart, signal, scale, shutdown.

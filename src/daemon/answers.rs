@@ -1,20 +1,22 @@
 //! Requests of the API: what people mean, as requests to the core, and its answers in their words.
 
-use super::catalogue::{self, Unknown};
+use super::catalogue::{self, Share, Unknown};
 use super::inbox::Purpose;
-use super::looks::Unseen;
+use super::looks::{Question, Row};
 use super::run::Daemon;
 use super::wall::{self, Wall};
-use super::{budget, follow, status};
+use super::{budget, follow};
 use crate::control::request::{Answer, ApiRequest, Call, Reply};
-use crate::control::wire::{AcceptedDto, ErrorDto, ErrorKind, ScaleTo, StatusDto, SupervisorDto};
+use crate::control::wire::{AcceptedDto, Detail, ErrorDto, ErrorKind, ScaleTo, SupervisorDto};
 use crate::journal::{Entry, Kind};
 use crate::linux::{clock, limits};
-use crate::model::{ProgramName, Slot};
+use crate::model::{Moment, ProgramName, Slot};
 use crate::supervisor::{self, Author, Refused, Request, Target};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// So many programs are a part of an answer to `status`.
+const PART: usize = 64;
 /// So long `status` tells that this supervisor took over from one that died.
 const TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -23,7 +25,7 @@ impl Daemon {
     pub(super) fn answer(&mut self, call: Call) {
         let Call { who, request, reply } = call;
         match request {
-            ApiRequest::Status { names } => self.status(&names, reply),
+            ApiRequest::Status { names, detail } => self.status(&names, detail, reply),
             ApiRequest::Diff => {
                 self.reload.loader.load(Purpose::Diff(Call { who, request: ApiRequest::Diff, reply }));
             }
@@ -204,32 +206,42 @@ impl Daemon {
         }
     }
 
-    /// Answers when it is known what is busy.
-    fn status(&mut self, names: &[String], reply: Reply) {
-        let targets = match catalogue::resolve(&self.core, names) {
-            Ok(targets) => targets,
+    /// Gathers what is known here; the rest is done elsewhere, meanwhile.
+    fn status(&mut self, names: &[String], detail: Detail, reply: Reply) {
+        let shares = match catalogue::shares(&self.core, names) {
+            Ok(shares) => shares,
             Err(Unknown(name)) => return reply.refuse(self.unknown(&name)),
         };
         let (now, wall) = (clock::now(), Wall::read());
-        let plan = self.core.plan().map(|(_, plan)| plan);
-        let (mut programs, mut sights) = (Vec::new(), Vec::new());
-        for (name, share) in catalogue::by_program(targets) {
-            let mut picture = self.core.program_status(&name, now);
-            picture.instances.retain(|instance| share.has(instance.slot.index));
-            let spec = plan.and_then(|plan| plan.programs.get(&name));
-            for (index, one) in picture.instances.iter().enumerate().filter(|(_, one)| one.pid.is_some()) {
-                let process = one.run.and_then(|run| self.world.processes.get(&run));
-                sights.extend(
-                    process.map(|process| (programs.len(), index, self.world.dialogue.sight(process))),
-                );
-            }
-            programs.push(status::program(&picture, spec.map(AsRef::as_ref), now, &wall));
-        }
         let supervisor = self.supervisor_dto(&wall);
+        let (expected, looker) = (shares.len(), &self.world.dialogue.looker);
+        looker.begin(Question { supervisor, detail, expected, now, wall, reply });
+        let mut part = Vec::with_capacity(PART.min(expected));
+        for (name, share) in shares {
+            part.push(self.row(&name, &share, detail, now));
+            if part.len() == PART {
+                looker.part(std::mem::replace(&mut part, Vec::with_capacity(PART)));
+            }
+        }
+        looker.part(part);
+        looker.end();
         // A large answer is a burst, too.
-        self.thrift.worked(now, programs.len());
-        let status = StatusDto { supervisor, programs };
-        self.world.dialogue.looker.look(Unseen { status, sights, reply });
+        self.thrift.worked(now, expected);
+    }
+
+    fn row(&self, name: &ProgramName, share: &Share, detail: Detail, now: Moment) -> Row {
+        let mut status = self.core.program_status(name, now);
+        status.instances.retain(|instance| share.has(instance.slot.index));
+        let live = status.instances.iter().enumerate().filter(|(_, one)| one.pid.is_some());
+        let sights = live.filter_map(|(index, one)| {
+            let process = self.world.processes.get(&one.run?)?;
+            Some((index, self.world.dialogue.sight(process)))
+        });
+        let spec = match detail {
+            Detail::Full => self.core.spec(name).cloned(),
+            Detail::Brief => None,
+        };
+        Row { sights: sights.collect(), spec, status }
     }
 
     fn supervisor_dto(&self, wall: &Wall) -> SupervisorDto {

@@ -14,6 +14,14 @@ pub(super) fn resolve(core: &Supervisor, patterns: &[String]) -> Result<Vec<Targ
     unknown.map_or(Ok(targets), Err)
 }
 
+/// The same by program, in the order of names.
+pub(super) fn shares(core: &Supervisor, patterns: &[String]) -> Result<Vec<(ProgramName, Share)>, Unknown> {
+    match patterns.is_empty() {
+        true => Ok(programs(core).into_iter().map(|name| (name, Share::Whole)).collect()),
+        false => Ok(by_program(resolve(core, patterns)?).into_iter().collect()),
+    }
+}
+
 /// The same of those patterns that stand for something, and the first of the others.
 pub(super) fn resolve_known(core: &Supervisor, patterns: &[String]) -> (Vec<Target>, Option<Unknown>) {
     let (all, mut targets, mut unknown) = (programs(core), BTreeSet::new(), None);

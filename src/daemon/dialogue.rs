@@ -6,14 +6,14 @@ use super::hearing::Hearing;
 use super::inbox::{Inbox, Message};
 use super::inheritance::MARKS;
 use super::keeping::Keeping;
-use super::looks::{Looker, Sight};
+use super::looks::{Eyes, Looker, Sight};
 use super::options::StartError;
 use super::processes::{Lock, Mouth, Process};
 use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::linux::flock;
-use crate::model::{LockKind, LockPath, Moment, Program, ReadyBy, RunId, StopKind};
+use crate::model::{LockKind, Moment, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
-use crate::talk::{Ears, Folders, Places};
+use crate::talk::{Ears, Folders};
 use crate::work::{Board, Busy, Gate, GateNews, Keep, Subject, rewritten};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,7 +31,7 @@ pub(super) struct Dialogue {
     hearing: Hearing,
     /// `runtime_dir/i`.
     base: PathBuf,
-    folders: Folders,
+    folders: Arc<Folders>,
     keeper_pid: u32,
     /// Open locks that the supervisor before left, by run.
     locks: BTreeMap<RunId, OwnedFd>,
@@ -84,9 +84,16 @@ impl Dialogue {
             drain,
             Box::new(move |said| news.send(Message::Gate(said))),
         ));
-        let looker = Looker::start(board.clone()).map_err(failed)?;
         let base = base(runtime_dir);
-        let folders = Folders::open(&base).map_err(failed)?;
+        let folders = Arc::new(Folders::open(&base).map_err(failed)?);
+        let looker = Looker::start(Eyes {
+            board: board.clone(),
+            hearing: hearing.clone(),
+            folders: Arc::clone(&folders),
+            base: base.clone(),
+            keeper: keeper_pid,
+        })
+        .map_err(failed)?;
         let (keeping, held, locks) = (Keeping::new(keeper.clone()), BTreeSet::new(), left.locks);
         let idle = Vec::new();
         Ok(Self {
@@ -186,9 +193,10 @@ impl Dialogue {
             }
             _ => None,
         };
-        let (lock, custom) = lock_path(&process.spec, process, &self.base);
+        let sight = self.sight(process);
+        let (lock, custom) = sight.lock(&self.base);
         self.gate.watch(Subject {
-            root: process.root(),
+            root: sight.root,
             label: process.owner.label.clone(),
             keeper: self.keeper_pid,
             lock,
@@ -286,8 +294,9 @@ impl Dialogue {
     /// When it last gave a sign of life, as far as is known.
     pub(super) fn last_beat(&self, process: &Process) -> Moment {
         let sight = self.sight(process);
+        let lock = sight.lock(&self.base);
         let beat = self.board.last_beat(process.run);
-        beat.into_iter().chain(rewritten(&sight.glance())).max().unwrap_or_default()
+        beat.into_iter().chain(rewritten(&sight.glance(self.keeper_pid, &lock))).max().unwrap_or_default()
     }
 
     /// Descriptors that will be needed for all runs together, and are not open yet.
@@ -303,23 +312,22 @@ impl Dialogue {
 
     /// What is needed to see from elsewhere whether it is busy.
     pub(super) fn sight(&self, process: &Process) -> Sight {
-        let (lock, custom) = lock_path(&process.spec, process, &self.base);
-        let (kind, launch) = (process.spec.work.kind, process.launch);
-        let (root, words) = (process.root(), self.hearing.words(process.run));
-        Sight { root, keeper: self.keeper_pid, lock, custom, kind, launch, words }
+        let untouched = match process.lock {
+            Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => Some(untouched),
+            None => None,
+        };
+        Sight {
+            root: process.root(),
+            slot: process.owner.slot.clone(),
+            label: process.owner.label.clone(),
+            spec: Arc::clone(&process.spec),
+            launch: process.launch,
+            untouched,
+        }
     }
 }
 
 /// Where the folders of instances are.
 pub(super) fn base(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join(crate::config::folders::INSTANCES)
-}
-
-/// The working lock of a run, and whether it is not its own folder's.
-fn lock_path(spec: &Program, process: &Process, base: &Path) -> (PathBuf, bool) {
-    let owner = &process.owner;
-    match &spec.work.path {
-        LockPath::Own => (Places::of(base, &owner.label, false).lock, false),
-        LockPath::At(path) => (PathBuf::from(path.fill(&owner.slot, &owner.label)), true),
-    }
 }

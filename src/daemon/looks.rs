@@ -1,83 +1,170 @@
-//! Answers to `status`, with what is busy: files are looked at on a thread of its own, since a disk can be slow.
+//! Answers to `status`, with what is busy: files are looked at on a thread of its own, since a disk can be slow. What the decision
+//! thread knows comes in parts, so that the first are looked at and written while it gathers the last.
 
+use super::hearing::Hearing;
+use super::status;
+use super::wall::Wall;
 use crate::control::request::{Answer, Reply};
-use crate::control::wire::{InstanceDto, StatusDto};
+use crate::control::wire::{
+    Detail, ErrorDto, ErrorKind, InstanceDto, ProgramDto, SupervisorDto, WrittenStatus,
+};
 use crate::linux::locks::Locks;
 use crate::linux::tree::Root;
-use crate::model::LockKind;
+use crate::model::{InstanceLabel, LockKind, LockPath, Moment, Program, Slot};
+use crate::supervisor::ProgramStatus;
+use crate::talk::{Folders, Places, Untouched};
 use crate::work::{Board, Glance, Launch, Reading, look};
 use std::io;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, Sender};
-
-use super::hearing::Words;
-use super::wall::Wall;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 
 /// What is needed to look at a run's work from elsewhere.
 #[derive(Debug)]
 pub(super) struct Sight {
     pub(super) root: Root,
-    pub(super) keeper: u32,
-    pub(super) lock: PathBuf,
-    pub(super) custom: bool,
-    pub(super) kind: LockKind,
+    pub(super) slot: Slot,
+    pub(super) label: InstanceLabel,
+    pub(super) spec: Arc<Program>,
     pub(super) launch: Launch,
-    /// What it has said for people.
-    pub(super) words: Words,
+    /// Its own lock as it was made.
+    pub(super) untouched: Option<Untouched>,
 }
 
 impl Sight {
-    pub(super) fn glance(&self) -> Glance<'_> {
-        let Self { root, keeper, lock, custom, kind, launch, words: _ } = self;
-        Glance { root, keeper: *keeper, lock, custom: *custom, kind: *kind, launch: *launch }
+    /// The working lock, and whether it is not in the run's own folder.
+    pub(super) fn lock(&self, base: &Path) -> (PathBuf, bool) {
+        match &self.spec.work.path {
+            LockPath::Own => (Places::of(base, &self.label, false).lock, false),
+            LockPath::At(path) => (PathBuf::from(path.fill(&self.slot, &self.label)), true),
+        }
+    }
+
+    pub(super) fn glance<'a>(&'a self, keeper: u32, (lock, custom): &'a (PathBuf, bool)) -> Glance<'a> {
+        let Self { root, spec, launch, .. } = self;
+        Glance { root, keeper, lock, custom: *custom, kind: spec.work.kind, launch: *launch }
     }
 }
 
-/// An answer that lacks what only a look can tell.
+/// A program as the decision thread knows it.
 #[derive(Debug)]
-pub(super) struct Unseen {
-    pub(super) status: StatusDto,
-    /// Which instance of which program, in order, and how to look at it.
-    pub(super) sights: Vec<(usize, usize, Sight)>,
+pub(super) struct Row {
+    pub(super) status: ProgramStatus,
+    pub(super) spec: Option<Arc<Program>>,
+    /// Which of its instances, in order, and how to look at it.
+    pub(super) sights: Vec<(usize, Sight)>,
+}
+
+/// What is to be answered.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) supervisor: SupervisorDto,
+    pub(super) detail: Detail,
+    /// How many programs there will be.
+    pub(super) expected: usize,
+    pub(super) now: Moment,
+    pub(super) wall: Wall,
     pub(super) reply: Reply,
+}
+
+#[derive(Debug)]
+enum Order {
+    Begin(Box<Question>),
+    Rows(Vec<Row>),
+    End,
 }
 
 /// The thread's handle.
 #[derive(Debug)]
 pub(super) struct Looker {
-    orders: Sender<Unseen>,
+    orders: Sender<Order>,
+}
+
+/// What the thread has at hand.
+pub(super) struct Eyes {
+    pub(super) board: Board,
+    pub(super) hearing: Hearing,
+    pub(super) folders: Arc<Folders>,
+    /// `runtime_dir/i`.
+    pub(super) base: PathBuf,
+    pub(super) keeper: u32,
 }
 
 impl Looker {
-    pub(super) fn start(board: Board) -> io::Result<Self> {
-        let (orders, requests) = mpsc::channel::<Unseen>();
+    pub(super) fn start(eyes: Eyes) -> io::Result<Self> {
+        let (orders, requests) = mpsc::channel::<Order>();
         std::thread::Builder::new().name("looks".to_owned()).spawn(move || {
-            for mut unseen in requests {
-                see(&board, &mut unseen);
-                unseen.reply.send(Answer::Status(Box::new(unseen.status)));
+            while let Ok(order) = requests.recv() {
+                if let Order::Begin(question) = order {
+                    eyes.answer(*question, &requests);
+                }
             }
         })?;
         Ok(Self { orders })
     }
 
-    /// Looks, and answers.
-    pub(super) fn look(&self, unseen: Unseen) {
-        let _ended = self.orders.send(unseen);
+    /// Begins an answer. The parts follow, and [`Looker::end`].
+    pub(super) fn begin(&self, question: Question) {
+        self.order(Order::Begin(Box::new(question)));
+    }
+
+    pub(super) fn part(&self, rows: Vec<Row>) {
+        self.order(Order::Rows(rows));
+    }
+
+    pub(super) fn end(&self) {
+        self.order(Order::End);
+    }
+
+    fn order(&self, order: Order) {
+        let _ended = self.orders.send(order);
     }
 }
 
-fn see(board: &Board, unseen: &mut Unseen) {
-    if unseen.sights.is_empty() {
-        return;
+impl Eyes {
+    fn answer(&self, question: Question, parts: &Receiver<Order>) {
+        let Question { supervisor, detail, expected, now, wall, reply } = question;
+        let locks = Locks::read();
+        let mut written = WrittenStatus::new(&supervisor, detail, expected);
+        while let Ok(Order::Rows(rows)) = parts.recv() {
+            for row in rows {
+                let program = self.see(&row, now, &wall, &locks);
+                written = written.and_then(|mut written| written.push(&program).map(|()| written));
+            }
+        }
+        match written {
+            Ok(written) => reply.send(Answer::Status(written)),
+            Err(error) => {
+                let message = format!("the answer cannot be written: {error}");
+                reply.refuse(ErrorDto::new(ErrorKind::Failed, message));
+            }
+        }
     }
-    let locks = Locks::read();
-    let wall = Wall::read();
-    for (program, instance, sight) in &unseen.sights {
-        let found = unseen.status.programs.get_mut(*program).and_then(|one| one.instances.get_mut(*instance));
-        if let Some(dto) = found {
-            fill(dto, look(&sight.glance(), board, &locks), &wall);
-            dto.says.clone_from(&sight.words.status);
-            dto.complaint = sight.words.complaint();
+
+    fn see(&self, row: &Row, now: Moment, wall: &Wall, locks: &Locks) -> ProgramDto {
+        let mut program = status::program(&row.status, row.spec.as_deref(), now, wall);
+        for (instance, sight) in &row.sights {
+            if let Some(dto) = program.instances.get_mut(*instance) {
+                fill(dto, self.reading(sight, locks), wall);
+                let words = self.hearing.words(sight.root.run);
+                dto.complaint = words.complaint();
+                dto.says = words.status;
+            }
+        }
+        program
+    }
+
+    /// Most never say anything of their work: of such a one nothing was heard, and its lock is as it was made.
+    fn reading(&self, sight: &Sight, locks: &Locks) -> Reading {
+        let blank = sight.untouched.filter(|_| self.board.is_blank(sight.root.run));
+        let file = blank.and_then(|untouched| self.folders.untouched_lock(&sight.label, untouched));
+        let flocked = match sight.spec.work.kind {
+            LockKind::State => Some(false),
+            LockKind::Auto | LockKind::Flock => file.and_then(|file| locks.exclusive(file, &self.base)),
+        };
+        match (file, flocked) {
+            (Some(_), Some(false)) => Reading::Idle,
+            _ => look(&sight.glance(self.keeper, &sight.lock(&self.base)), &self.board, locks),
         }
     }
 }

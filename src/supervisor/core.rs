@@ -227,7 +227,8 @@ impl Supervisor {
         self.instances.get(&slot.program)?.get(&slot.index).map(Box::as_ref)
     }
 
-    pub(super) fn spec(&self, name: &ProgramName) -> Option<&Arc<Program>> {
+    /// The program of that name in the accepted plan.
+    pub fn spec(&self, name: &ProgramName) -> Option<&Arc<Program>> {
         self.plan.as_ref()?.programs.get(name)
     }
 

@@ -15,8 +15,12 @@ const LAST_LINES: u32 = 10;
 
 pub(super) fn status(session: &Session<'_>, names: &[String]) -> Outcome {
     let client = session.client()?;
-    let status = session.status(&client, names)?;
     let terminal = session.terminal;
+    // One name may be one program, of which everything is shown.
+    let status = match terminal.json || names.len() == 1 {
+        true => session.status(&client, names)?,
+        false => client.get(&client::brief_status(names), PATIENCE)?,
+    };
     let clock = Clock::here();
     let status = if terminal.json { status } else { render::localised(status, &clock) };
     if terminal.json {

@@ -8,7 +8,7 @@ mod http;
 mod target;
 
 pub use events::Events;
-pub use target::{Target, events, history, key, keys, logs, messages, settle, status, why};
+pub use target::{Target, brief_status, events, history, key, keys, logs, messages, settle, status, why};
 
 use super::wire::{ErrorDto, ErrorKind};
 use http::{Body, Head};

@@ -48,6 +48,11 @@ pub fn status(names: &[String]) -> Target {
     Target::path("/v1/status").names(names)
 }
 
+/// The same with what an overview shows alone.
+pub fn brief_status(names: &[String]) -> Target {
+    status(names).with("brief", "true")
+}
+
 /// Waits until what is named has come to rest, at most so long.
 pub fn settle(names: &[String], wait: Duration) -> Target {
     Target::path("/v1/settle").names(names).with("wait_ms", &wait.as_millis().to_string())

@@ -7,7 +7,7 @@ use super::room::{NoSeat, Seat};
 use super::who::who;
 use super::{Door, feed, orders, talk};
 use crate::control::request::{Answer, ApiRequest, Call, Peer, Reply, Response as Sent};
-use crate::control::wire::{ErrorDto, ErrorKind};
+use crate::control::wire::{Detail, ErrorDto, ErrorKind};
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::{StatusCode, header, request::Parts};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -156,7 +156,7 @@ pub(super) fn unexpected() -> Response {
 
 pub(super) fn render(answer: Answer) -> Response {
     match answer {
-        Answer::Status(status) => json(StatusCode::OK, &status),
+        Answer::Status(status) => written(StatusCode::OK, status.into_json()),
         Answer::Diff(diff) => json(StatusCode::OK, &diff),
         Answer::Accepted(accepted) => json(StatusCode::ACCEPTED, &accepted),
         Answer::Settled(settled) => json(StatusCode::OK, &settled),
@@ -172,11 +172,15 @@ pub(super) fn render(answer: Answer) -> Response {
 /// Into a vector: axum's own `Json` writes byte by byte through an interface, which takes twice as long.
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Ok(bytes) => written(status, bytes),
         Err(error) => {
             failure(ErrorDto::new(ErrorKind::Failed, format!("the answer cannot be written: {error}")))
         }
     }
+}
+
+fn written(status: StatusCode, json: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 pub(super) type Pairs = Query<Vec<(String, String)>>;
@@ -188,11 +192,13 @@ struct Parameters {
     lines: Option<String>,
     follow: Option<String>,
     after: Option<String>,
+    brief: Option<String>,
 }
 
 impl Parameters {
     fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, String> {
-        let mut found = Self { names: Vec::new(), wait: None, lines: None, follow: None, after: None };
+        let mut found =
+            Self { names: Vec::new(), wait: None, lines: None, follow: None, after: None, brief: None };
         for (key, value) in pairs {
             match key.as_str() {
                 other if !known.contains(&other) => {
@@ -202,6 +208,7 @@ impl Parameters {
                 "lines" => found.lines = Some(value),
                 "follow" => found.follow = Some(value),
                 "after" => found.after = Some(value),
+                "brief" => found.brief = Some(value),
                 _name => found.names.push(value),
             }
         }
@@ -209,24 +216,37 @@ impl Parameters {
     }
 }
 
-async fn status(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
-    match Parameters::of(pairs, &["name"]) {
-        Ok(found) => shared.ask(peer, ApiRequest::Status { names: found.names }).await,
-        Err(message) => usage(message),
+/// What stands for true and false; `None`: something else.
+fn switch(text: Option<&str>) -> Option<bool> {
+    match text {
+        None | Some("false" | "0") => Some(false),
+        Some("" | "true" | "1") => Some(true),
+        Some(_) => None,
     }
 }
 
+async fn status(State(shared): State<Shared>, peer: Peer, Query(pairs): Pairs) -> Response {
+    let found = match Parameters::of(pairs, &["name", "brief"]) {
+        Ok(found) => found,
+        Err(message) => return usage(message),
+    };
+    let detail = match switch(found.brief.as_deref()) {
+        Some(true) => Detail::Brief,
+        Some(false) => Detail::Full,
+        None => return usage("`brief` is true or false"),
+    };
+    shared.ask(peer, ApiRequest::Status { names: found.names, detail }).await
+}
+
 async fn program(State(shared): State<Shared>, peer: Peer, Path(name): Path<String>) -> Response {
-    match shared.call(peer, ApiRequest::Status { names: vec![name.clone()] }).await {
-        Ok(Sent::Answer(Answer::Status(mut status))) => {
-            match (status.programs.pop(), status.programs.len()) {
-                (Some(program), 0) => Json(program).into_response(),
-                _ => {
-                    let name = name.escape_debug();
-                    failure(ErrorDto::new(ErrorKind::UnknownName, format!("`{name}` is not one program")))
-                }
+    match shared.call(peer, ApiRequest::Status { names: vec![name.clone()], detail: Detail::Full }).await {
+        Ok(Sent::Answer(Answer::Status(status))) => match status.into_only_program() {
+            Some(json) => written(StatusCode::OK, json),
+            None => {
+                let name = name.escape_debug();
+                failure(ErrorDto::new(ErrorKind::UnknownName, format!("`{name}` is not one program")))
             }
-        }
+        },
         Ok(Sent::Answer(other)) => render(other),
         Ok(Sent::Feed(_) | Sent::Events(_) | Sent::Messages(_)) => unexpected(),
         Err(refused) => refused,
@@ -274,11 +294,7 @@ async fn logs(
             Err(_) => return usage("`lines` is a number or `all`"),
         },
     };
-    let follow = match found.follow.as_deref() {
-        None | Some("false" | "0") => false,
-        Some("" | "true" | "1") => true,
-        Some(_) => return usage("`follow` is true or false"),
-    };
+    let Some(follow) = switch(found.follow.as_deref()) else { return usage("`follow` is true or false") };
     if let Err(NoSeat) = seat.follow() {
         return failure(ErrorDto::new(ErrorKind::Busy, "as many readers follow as there can be"));
     }

@@ -6,8 +6,8 @@ use super::*;
 use crate::control::client::{self, Client, ClientError, Target};
 use crate::control::request::{Answer, ApiRequest, ChannelRequest, EventItem, Feed};
 use crate::control::wire::{
-    AcceptedDto, ErrorDto, ErrorKind, KvDto, LogItem, PublishedDto, ScaleTo, SettleDto, StatusDto,
-    SupervisorDto, WhyDto,
+    AcceptedDto, Detail, ErrorDto, ErrorKind, KvDto, LogItem, PublishedDto, ScaleTo, SettleDto, StatusDto,
+    SupervisorDto, WhyDto, WrittenStatus,
 };
 use crate::journal::{Entry, Kind};
 use crate::model::Signal;
@@ -151,10 +151,12 @@ fn keys_and_messages_go_over_the_socket_as_they_are() {
 
 fn play(call: Call, feeds: &Mutex<Vec<Feed>>) {
     match call.request {
-        ApiRequest::Status { names } if names == ["ghost"] => {
+        ApiRequest::Status { names, .. } if names == ["ghost"] => {
             call.reply.refuse(ErrorDto::unknown_name("ghost", "/s/sppm.yaml", ["host"]));
         }
-        ApiRequest::Status { .. } => call.reply.send(Answer::Status(Box::new(empty_status()))),
+        ApiRequest::Status { .. } => {
+            call.reply.send(Answer::Status(WrittenStatus::of(&empty_status()).unwrap()))
+        }
         ApiRequest::Diff | ApiRequest::Reload => {
             call.reply.refuse(ErrorDto::config_invalid("1 error", "error: x\n"));
         }
@@ -219,7 +221,9 @@ fn every_route_reaches_the_door_as_what_it_says() {
     let names = || vec!["w*".to_owned(), "@a b".to_owned()];
     let status: StatusDto = client.get(&client::status(&names()), SOON).unwrap();
     assert_eq!(status, empty_status());
-    assert_eq!(stage.last(), ApiRequest::Status { names: names() });
+    assert_eq!(stage.last(), ApiRequest::Status { names: names(), detail: Detail::Full });
+    let _: StatusDto = client.get(&client::brief_status(&names()), SOON).unwrap();
+    assert_eq!(stage.last(), ApiRequest::Status { names: names(), detail: Detail::Brief });
     let _: SettleDto = client.get(&client::settle(&names(), Duration::from_millis(1500)), SOON).unwrap();
     assert_eq!(stage.last(), ApiRequest::Settle { names: names(), wait: Duration::from_millis(1500) });
     let hup = Signal::HUP;

@@ -16,6 +16,7 @@ mod log;
 mod scale;
 mod status;
 mod why;
+mod written;
 
 pub use answer::{AcceptedDto, SettleDto, SettledDto, SettledWord};
 pub use channel::{KvDto, MessageDto, PublishedDto};
@@ -25,3 +26,4 @@ pub use log::LogItem;
 pub use scale::{InvalidScale, ScaleTo};
 pub use status::{InstanceDto, LastExitDto, ProgramDto, StatusDto, SupervisorDto};
 pub use why::{LeftOutDto, WhyDto, WhyInstanceDto};
+pub use written::{Detail, WrittenStatus};

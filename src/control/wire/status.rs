@@ -48,12 +48,15 @@ pub struct ProgramDto {
     /// Its name in the file.
     pub name: String,
     /// `running`, `stopped` or `completed`.
+    #[serde(default)]
     pub desired: String,
     /// The worst phase of its instances.
     pub phase: String,
     /// How many instances are ready.
+    #[serde(default)]
     pub ready: u32,
     /// How many there should be.
+    #[serde(default)]
     pub wanted: u32,
     /// Something about the program as a whole that people must know: an override, a paused rollout.
     pub flag: Option<String>,
@@ -86,10 +89,12 @@ pub struct InstanceDto {
     /// Process id of main, while it lives.
     pub pid: Option<u32>,
     /// When it entered the phase, RFC 3339.
+    #[serde(default)]
     pub since: String,
     /// Seconds since main was executed, while it lives.
     pub uptime_s: Option<f64>,
     /// It can do its job.
+    #[serde(default)]
     pub ready: bool,
     /// The verdict of its health check; null without one.
     pub healthy: Option<bool>,
@@ -106,6 +111,7 @@ pub struct InstanceDto {
     /// When it will be started again, RFC 3339.
     pub next_start_at: Option<String>,
     /// Taken over from an earlier supervisor.
+    #[serde(default)]
     pub adopted: bool,
     /// Why it is in this phase, in one sentence.
     pub reason: String,
@@ -126,4 +132,56 @@ pub struct LastExitDto {
     pub signal: Option<String>,
     /// When, RFC 3339.
     pub at: String,
+}
+
+/// A program in a brief status: what an overview shows, and nothing that is as usual. Read as a [`ProgramDto`].
+#[derive(Debug, Serialize)]
+pub(super) struct BriefProgram<'a> {
+    name: &'a str,
+    phase: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flag: Option<&'a str>,
+    instances: Vec<BriefInstance<'a>>,
+    as_wanted: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct BriefInstance<'a> {
+    id: &'a str,
+    phase: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    busy: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    busy_since: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    busy_what: Option<&'a str>,
+    restarts: u32,
+    reason: &'a str,
+}
+
+impl<'a> BriefProgram<'a> {
+    pub(super) fn of(program: &'a ProgramDto) -> Self {
+        let instances = program.instances.iter().map(|one| BriefInstance {
+            id: &one.id,
+            phase: &one.phase,
+            pid: one.pid,
+            uptime_s: one.uptime_s,
+            busy: one.busy.filter(|busy| *busy),
+            busy_since: one.busy_since.as_deref(),
+            busy_what: one.busy_what.as_deref(),
+            restarts: one.restarts,
+            reason: &one.reason,
+        });
+        Self {
+            name: &program.name,
+            phase: &program.phase,
+            flag: program.flag.as_deref(),
+            instances: instances.collect(),
+            as_wanted: program.as_wanted,
+        }
+    }
 }
