@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::link::{
-    Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, Order, Output, Predecessor, ProcessFds, Report,
-    SignalOrigin, Stage,
+    Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_HELD_AT_ONCE, Order, Output, Predecessor,
+    ProcessFds, Report, SignalOrigin, Stage,
 };
 use super::order_frames::{self, Arrived};
 use super::report_frames;
@@ -100,6 +100,23 @@ fn what_is_held_for_what_arrives() {
         let Ok(Arrived::Order(Order::Hold { name, fd, purpose })) = arrived else { panic!("{arrived:?}") };
         assert_eq!((name.as_str(), text(&fd), purpose), ("a name", b"x".to_vec(), wanted));
     }
+}
+
+#[test]
+fn as_many_as_fit_are_held_by_one_order_or_none_is() {
+    let held: Vec<_> = (0..MAX_HELD_AT_ONCE)
+        .map(|number| (format!("lock {number}"), Arc::new(memory(&number.to_string()))))
+        .collect();
+    let order = Order::HoldAll { held };
+    let arrived = order_frames::decode(order_packet(&order));
+    let Ok(Arrived::Order(Order::HoldAll { held })) = arrived else { panic!("{arrived:?}") };
+    let expected = |number: usize| (format!("lock {number}"), number.to_string().into_bytes());
+    let found: Vec<_> = held.iter().map(|(name, fd)| (name.clone(), text(fd))).collect();
+    assert_eq!(found, (0..MAX_HELD_AT_ONCE).map(expected).collect::<Vec<_>>());
+    // Without all of its descriptors nobody knows which belongs to which name.
+    let mut less = order_packet(&order);
+    less.fds.pop();
+    assert!(order_frames::decode(less).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Descriptors that arrive by number, over an exec; how many there are.
 
+use super::limits;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -47,7 +48,7 @@ pub fn in_use() -> io::Result<u64> {
 /// where threads share it, whoever opens the file too many then waits for an RCU grace period: some ten milliseconds (`expand_fdtable`
 /// of fs/file.c). It never shrinks. An entry takes eight bytes of the kernel's memory.
 pub fn make_room(count: u64) {
-    let limit = super::limits::open_files().unwrap_or(u64::MAX);
+    let limit = limits::open_files().unwrap_or(u64::MAX);
     let highest = i32::try_from(count.min(limit).saturating_sub(1)).unwrap_or(i32::MAX);
     let Ok(one) = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC) else { return };
     // Where it cannot be had now, it grows when it must.
@@ -57,6 +58,24 @@ pub fn make_room(count: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `FDSize` of proc(5): what the table has room for.
+    #[allow(clippy::unwrap_used, reason = "tests")]
+    fn size() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    #[test]
+    fn room_is_made_as_far_as_the_limit_allows() {
+        let wanted = limits::open_files().map_or(2000, |limit| limit.min(2000));
+        make_room(wanted);
+        let made = size();
+        assert!(made >= wanted, "{made}");
+        make_room(10);
+        assert_eq!(size(), made, "it never shrinks");
+    }
 
     #[test]
     fn what_is_not_there_cannot_be_taken() {
