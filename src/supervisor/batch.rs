@@ -61,16 +61,12 @@ impl Batch {
             }
             Class::Question => self.ready.push_back(action),
             Class::Look(run) => {
-                self.may_overtake(run, runs, ending);
+                self.before(run, runs, ending);
                 self.looking.insert(run);
                 self.looks.push_back(action);
             }
             Class::Signal(run) => {
-                self.may_overtake(run, runs, ending);
-                // Whatever becomes of a run comes after the question about it.
-                if self.looking.contains(&run) {
-                    self.look();
-                }
+                self.before(run, runs, ending);
                 self.ready.push_back(action);
             }
             Class::Decree | Class::End => {
@@ -80,8 +76,8 @@ impl Batch {
         }
     }
 
-    /// Ends what it would overtake and may not.
-    fn may_overtake(&mut self, run: RunId, runs: &BTreeMap<RunId, Slot>, ending: bool) {
+    /// Ends what something about this run would overtake and may not.
+    fn before(&mut self, run: RunId, runs: &BTreeMap<RunId, Slot>, ending: bool) {
         // A slot's own record may come after what it tells of: a crash between the two loses it either way.
         let overtakes = |slot: &Slot| {
             let owner = owner(slot, ending);
@@ -90,6 +86,10 @@ impl Batch {
         };
         if !runs.get(&run).is_some_and(overtakes) {
             self.end();
+        }
+        // Whatever becomes of a run comes after the question about it.
+        if self.looking.contains(&run) {
+            self.look();
         }
     }
 
@@ -125,10 +125,13 @@ impl Batch {
 
     /// What is to be done now.
     pub(super) fn next(&mut self) -> Option<Action> {
-        let action = self.ready.pop_front().or_else(|| self.looks.pop_front());
-        if let Some(Action::LookAtWork { run }) = &action {
-            self.looking.remove(run);
-        }
+        let action = self.ready.pop_front().or_else(|| {
+            let look = self.looks.pop_front();
+            if let Some(Action::LookAtWork { run }) = &look {
+                self.looking.remove(run);
+            }
+            look
+        });
         if action.is_none() {
             for queue in [&mut self.ready, &mut self.looks, &mut self.late] {
                 queue.shrink_to(ROOM_KEPT);
