@@ -170,3 +170,59 @@ fn slot_of(action: &Action) -> Option<&Slot> {
     let Action::Launch(launch) = action else { return None };
     Some(&launch.slot)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const fn run(number: u128) -> RunId {
+        RunId::from_bits(number)
+    }
+
+    /// The order in which these leave, two runs of two programs being alive.
+    fn order(actions: &[Action]) -> Vec<Action> {
+        let slot = |name: &str| Slot::new(ProgramName::new(name).unwrap(), 1);
+        let runs = BTreeMap::from([(run(1), slot("a")), (run(2), slot("b"))]);
+        let mut batch = Batch::default();
+        for action in actions {
+            batch.put(action.clone(), &runs, true);
+        }
+        assert!(batch.has_more_now());
+        let order = std::iter::from_fn(|| batch.next()).collect();
+        assert!(batch.is_empty() && !batch.has_more_now());
+        order
+    }
+
+    const fn look(number: u128) -> Action {
+        Action::LookAtWork { run: run(number) }
+    }
+
+    const fn kill(number: u128) -> Action {
+        Action::Kill { run: run(number) }
+    }
+
+    #[test]
+    fn signals_overtake_the_questions_about_others() {
+        assert_eq!(order(&[look(1), kill(2)]), [kill(2), look(1)]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_run_comes_after_all_questions_about_it() {
+        assert_eq!(order(&[look(1), kill(1)]), [look(1), kill(1)]);
+        assert_eq!(order(&[look(2), look(1), kill(1)]), [look(2), look(1), kill(1)]);
+        assert_eq!(order(&[look(1), look(1), kill(1)]), [look(1), look(1), kill(1)]);
+    }
+
+    #[test]
+    fn a_question_that_was_asked_keeps_the_next_one_in_its_place() {
+        let runs = BTreeMap::from([(run(1), Slot::new(ProgramName::new("a").unwrap(), 1))]);
+        let mut batch = Batch::default();
+        for action in [look(1), look(1)] {
+            batch.put(action, &runs, true);
+        }
+        assert_eq!(batch.next(), Some(look(1)));
+        batch.put(kill(1), &runs, true);
+        assert_eq!((batch.next(), batch.next(), batch.next()), (Some(look(1)), Some(kill(1)), None));
+    }
+}
