@@ -158,7 +158,10 @@ fn alive(
     let apart = matches!(run.spec.logs.stderr, StderrSink::Apart(_));
     let stderr = if apart { output_pipe(main.pid, 2) } else { None };
     match output_pipe(main.pid, 1) {
-        Some(stdout) => process.attach(ProcessFds { pidfd, stdout, stderr, notify: None, sd: None }, logger),
+        Some(stdout) => {
+            let fds = ProcessFds { pidfd, stdout, stderr, notify: None, sd: None, lock: None };
+            process.attach(fds, logger);
+        }
         None => process.pidfd = Some(pidfd),
     }
     process

@@ -9,9 +9,6 @@ use std::collections::BTreeMap;
 /// What the supervisor needs for itself: sockets, threads' queues, the watch, the ledger. API connections come on top.
 const OWN: u64 = 64;
 
-/// The open lock of a run that is to be stopped, here and in the keeper: all can be, at once.
-const GATE: u64 = 1;
-
 /// What people must know, if the plan needs more than `limit` descriptors (RLIMIT_NOFILE; `None` = no limit).
 pub(super) fn warning(plan: &Plan, limit: Option<u64>) -> Option<String> {
     let limit = limit?;
@@ -31,13 +28,18 @@ pub(super) fn make_room(plan: &Plan) {
 
 fn need(plan: &Plan) -> u64 {
     let programs = plan.programs.values();
-    programs.map(|program| (of_run(program) + GATE) * u64::from(program.instances.count())).sum()
+    programs.map(|program| of_run(program) * u64::from(program.instances.count())).sum()
 }
 
-/// A pidfd, a pipe for each stream, the ways by which it talks, and the files that its output goes to. The keeper holds the same but for the files, so what is enough here is enough there.
+/// A pidfd, a pipe for each stream, the ways by which it talks, its lock, and the files that its output goes to. The keeper holds
+/// the same but for the files, so what is enough here is enough there.
 fn of_run(program: &Program) -> u64 {
-    bare(program) + ways(program) + files(program)
+    bare(program) + ways(program) + LOCK + files(program)
 }
+
+/// The lock in its own folder, open as long as it runs. One that is elsewhere is opened when it is to be stopped, and all can be at
+/// once.
+const LOCK: u64 = 1;
 
 /// A pidfd and a pipe for each stream.
 fn bare(program: &Program) -> u64 {

@@ -8,15 +8,15 @@ use super::inheritance::MARKS;
 use super::keeping::Keeping;
 use super::looks::{Eyes, Looker, Sight};
 use super::options::StartError;
-use super::processes::{Lock, Mouth, Process};
+use super::processes::{Mouth, Process};
 use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::linux::flock;
 use crate::model::{LockKind, Moment, ReadyBy, RunId, StopKind};
 use crate::supervisor::Work;
 use crate::talk::{Ears, Folders};
 use crate::work::{Board, Busy, Gate, GateNews, Keep, Subject, rewritten};
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,10 +36,8 @@ pub(super) struct Dialogue {
     /// Open locks that the supervisor before left, by run.
     locks: BTreeMap<RunId, OwnedFd>,
     keeping: Keeping,
-    /// Whose lock was taken at once: the keeper has it too.
-    held: BTreeSet<RunId>,
-    /// Those that were found idle and are not told to be yet. Of most the keeper must get the lock before.
-    idle: Vec<(RunId, Option<Arc<OwnedFd>>)>,
+    /// Those that were found idle and are not told to be yet.
+    idle: Vec<RunId>,
 }
 
 /// What an earlier supervisor left.
@@ -94,7 +92,7 @@ impl Dialogue {
             keeper: keeper_pid,
         })
         .map_err(failed)?;
-        let (keeping, held, locks) = (Keeping::new(keeper.clone()), BTreeSet::new(), left.locks);
+        let (keeping, locks) = (Keeping::new(keeper.clone()), left.locks);
         let idle = Vec::new();
         Ok(Self {
             channel,
@@ -108,7 +106,6 @@ impl Dialogue {
             keeper_pid,
             locks,
             keeping,
-            held,
             idle,
         })
     }
@@ -170,12 +167,22 @@ impl Dialogue {
         self.hearing.end(run);
         self.board.end(run);
         // What the gate has not taken over: the file may be one that the next run uses, too.
+        self.forget_left(run);
+    }
+
+    fn forget_left(&mut self, run: RunId) {
         if let Some(file) = self.locks.remove(&run) {
             flock::unlock(&file);
             self.keeping.drop_lock(run);
         }
-        if self.held.remove(&run) {
-            self.keeping.drop_lock(run);
+    }
+
+    /// A run that was taken over: its lock may be held, and is given back unless a stop of it is under way.
+    pub(super) fn take_over_lock(&mut self, process: &mut Process, stops: bool) {
+        process.lock.may_be_held();
+        if !stops {
+            process.lock.give_back();
+            self.forget_left(process.run);
         }
     }
 
@@ -184,15 +191,16 @@ impl Dialogue {
     pub(super) fn look_at_work(&mut self, process: &mut Process) {
         self.is_not_idle(process.run);
         if self.is_held_at_once(process) {
-            return;
+            return self.idle.push(process.run);
         }
-        // The gate goes on with what was held meanwhile.
-        let held = match process.lock.take() {
-            Some(Lock::Held(_, file)) if self.held.remove(&process.run) => {
-                file.as_fd().try_clone_to_owned().ok()
-            }
-            _ => None,
-        };
+        // From now on the gate alone takes its lock and gives it back, as soon as it comes to it.
+        process.lock.untouched = None;
+        // It goes on with what was taken meanwhile. What has a name of its own took the place of what was there first.
+        let left = self.locks.remove(&process.run).map(Arc::new);
+        let held = process.lock.hand_over();
+        if let (Some(_), Some(held)) = (&left, &held) {
+            flock::unlock(held);
+        }
         let sight = self.sight(process);
         let (lock, custom) = sight.lock(&self.base);
         self.gate.watch(Subject {
@@ -204,13 +212,14 @@ impl Dialogue {
             kind: process.spec.work.kind,
             idle_for: process.spec.work.idle_for,
             launch: process.launch,
-            lock_fd: held.or_else(|| self.locks.remove(&process.run)),
+            own: process.lock.file.clone(),
+            left: left.or(held),
         });
     }
 
     /// Whatever was found before and is not told yet does not count any more.
     fn is_not_idle(&mut self, run: RunId) {
-        self.idle.retain(|(other, _)| *other != run);
+        self.idle.retain(|other| *other != run);
     }
 
     /// How many are waiting in [`Dialogue::all_idle`].
@@ -218,36 +227,27 @@ impl Dialogue {
         self.idle.len()
     }
 
-    /// All that were found idle at once and are not told yet. The keeper gets their locks before anybody is signalled: a successor must
-    /// find them held.
+    /// All that were found idle at once and are not told yet.
     pub(super) fn all_idle(&mut self) -> Vec<RunId> {
-        let idle = std::mem::take(&mut self.idle);
-        let runs = idle.iter().map(|(run, _)| *run).collect();
-        let locks: Vec<_> = idle.into_iter().filter_map(|(run, file)| Some((run, file?))).collect();
-        self.keeping.hold_locks(&locks);
-        runs
+        std::mem::take(&mut self.idle)
     }
 
     /// Most programs never say anything of their work. Of such a one nothing was ever heard, nobody has written its lock, and
-    /// nobody holds it: then we do, and there is nothing to wait for and nobody to freeze. A few system calls on a file that we made.
-    fn is_held_at_once(&mut self, process: &mut Process) -> bool {
-        let untouched = match &process.lock {
-            Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => *untouched,
-            None => return false,
-        };
-        if !self.board.is_blank(process.run) {
+    /// nobody holds it: then we do, and there is nothing to wait for and nobody to freeze. Two system calls about a file that we made.
+    fn is_held_at_once(&self, process: &mut Process) -> bool {
+        let Some(untouched) = process.lock.untouched else { return false };
+        if process.lock.file.is_none() || !self.board.is_blank(process.run) {
             return false;
         }
-        let Ok(file) = self.folders.open_lock(&process.owner.label) else { return false };
-        let locks = process.spec.work.kind != LockKind::State;
-        let free = !locks || flock::try_shared(&file).unwrap_or(false);
+        let was_held = process.lock.is_held();
+        let free = process.spec.work.kind == LockKind::State || process.lock.take();
         // Last of all: whoever spoke before that has been heard.
-        let idle = free && untouched.is(&file) && self.ears.are_done() && self.board.is_blank(process.run);
-        if idle {
-            let file = Arc::new(file);
-            let kept = locks && self.held.insert(process.run);
-            self.idle.push((process.run, kept.then(|| Arc::clone(&file))));
-            process.lock = Some(Lock::Held(untouched, file));
+        let idle = free
+            && self.folders.untouched_lock(&process.owner.label, untouched).is_some()
+            && self.ears.are_done()
+            && self.board.is_blank(process.run);
+        if !(idle || was_held) {
+            process.lock.give_back();
         }
         idle
     }
@@ -261,13 +261,7 @@ impl Dialogue {
     /// The stop is not wanted any more.
     pub(super) fn cancel_work(&mut self, process: &mut Process) {
         self.is_not_idle(process.run);
-        if let Some(Lock::Held(untouched, file)) = &process.lock {
-            flock::unlock(file);
-            process.lock = Some(Lock::Untouched(*untouched));
-        }
-        if self.held.remove(&process.run) {
-            self.keeping.drop_lock(process.run);
-        }
+        process.lock.give_back();
         self.gate.cancel(process.run);
     }
 
@@ -312,17 +306,13 @@ impl Dialogue {
 
     /// What is needed to see from elsewhere whether it is busy.
     pub(super) fn sight(&self, process: &Process) -> Sight {
-        let untouched = match process.lock {
-            Some(Lock::Untouched(untouched) | Lock::Held(untouched, _)) => Some(untouched),
-            None => None,
-        };
         Sight {
             root: process.root(),
             slot: process.owner.slot.clone(),
             label: process.owner.label.clone(),
             spec: Arc::clone(&process.spec),
             launch: process.launch,
-            untouched,
+            untouched: process.lock.untouched,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What the gate holds that must outlive this supervisor, or must end with it: left with the keeper.
 
-use crate::keeper::link::{HoldFor, MAX_HELD_AT_ONCE, Order, Sender};
+use crate::keeper::link::{HoldFor, Order, Sender};
 use crate::model::RunId;
 use crate::work::Keep;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// What the names of held locks begin with.
 const LOCK: &str = "lock ";
@@ -28,14 +28,6 @@ impl Keeping {
             // A keeper that is gone holds nothing; that news is on its way.
             Ok(fd) => drop(self.keeper.send(&Order::Hold { name, purpose, fd })),
             Err(error) => tracing::warn!(%error, name, "the keeper cannot be given a descriptor"),
-        }
-    }
-
-    /// As [`Keep::hold_lock`] for each.
-    pub(super) fn hold_locks(&self, locks: &[(RunId, Arc<OwnedFd>)]) {
-        for some in locks.chunks(MAX_HELD_AT_ONCE) {
-            let held = some.iter().map(|(run, fd)| (lock_name(*run), Arc::clone(fd))).collect();
-            drop(self.keeper.send(&Order::HoldAll { held }));
         }
     }
 

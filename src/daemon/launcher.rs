@@ -188,8 +188,12 @@ impl Bench {
         if custom {
             talk::make_lock(lock, owner).map_err(|error| not_made("working_lock.path", lock, &error))?;
         }
-        let ends = Ends { notify: Some(Arc::new(opened.fifo)), sd: opened.sd.map(Arc::new) };
-        Ok((ends, (!custom).then_some(opened.lock)))
+        let ends = Ends {
+            notify: Some(Arc::new(opened.fifo)),
+            sd: opened.sd.map(Arc::new),
+            lock: (!custom).then(|| Arc::new(opened.lock)),
+        };
+        Ok((ends, (!custom).then_some(opened.untouched)))
     }
 
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.

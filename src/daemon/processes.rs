@@ -3,8 +3,8 @@
 use super::tag::Owner;
 use crate::keeper::link::{LaunchOrder, ProcessFds};
 use crate::linux::exec_error::{Attempt, exec_error};
-use crate::linux::pidfd;
 use crate::linux::tree::{Main, Member, Root};
+use crate::linux::{flock, pidfd};
 use crate::logs::{Logger, Output, SinkSettings, SinkTarget};
 use crate::model::{
     Exit, LaunchFailure, LaunchStage, LogSink, LogStream, Program, RunId, Signal, StderrSink,
@@ -33,8 +33,7 @@ pub(super) struct Process {
     pub(super) pid: u32,
     pub(super) pidfd: Option<OwnedFd>,
     pub(super) parent: Parent,
-    /// What is known of its own working lock; `None`: nothing.
-    pub(super) lock: Option<Lock>,
+    pub(super) lock: OwnLock,
     /// Where it speaks, until somebody listens.
     pub(super) mouth: Option<Mouth>,
     /// How it ended, while the end is not announced yet: its last output comes first.
@@ -45,13 +44,47 @@ pub(super) struct Process {
     attempt: Option<Box<Tried>>,
 }
 
-/// The working lock of a run in its own folder, as long as it is simple.
-#[derive(Debug)]
-pub(super) enum Lock {
-    /// As it was made, when it was last looked at.
-    Untouched(Untouched),
-    /// The same, and nobody can take it: it is held, by this open file.
-    Held(Untouched, Arc<OwnedFd>),
+/// The working lock of a run in its own folder, where it has that.
+#[derive(Debug, Default)]
+pub(super) struct OwnLock {
+    /// Open from the launch on, and in the keeper too: a stop takes it at once, and it stays taken when this supervisor dies. `None`: the
+    /// keeper that had it is gone.
+    pub(super) file: Option<Arc<OwnedFd>>,
+    /// As it was made, where that is known.
+    pub(super) untouched: Option<Untouched>,
+    /// As far as is known nobody else can take it, since it is ours.
+    held: bool,
+}
+
+impl OwnLock {
+    /// Takes it, so that nobody begins a task under it. Returns whether that went well.
+    pub(super) fn take(&mut self) -> bool {
+        self.held = self.file.as_ref().is_some_and(|file| flock::try_shared(file).unwrap_or(false));
+        self.held
+    }
+
+    /// Whether it is taken or not is not known: the supervisor before may have done so.
+    pub(super) fn may_be_held(&mut self) {
+        self.held = self.file.is_some();
+    }
+
+    /// Whether it is ours, as far as is known.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// The open file, if it is taken: whoever gets it gives it back.
+    pub(super) fn hand_over(&mut self) -> Option<Arc<OwnedFd>> {
+        let held = std::mem::take(&mut self.held);
+        self.file.clone().filter(|_| held)
+    }
+
+    /// Anybody may take it again.
+    pub(super) fn give_back(&mut self) {
+        if let Some(file) = self.hand_over() {
+            flock::unlock(file);
+        }
+    }
 }
 
 /// The ends of the ways by which a run speaks.
@@ -99,7 +132,7 @@ impl Process {
             pid: 0,
             pidfd: None,
             parent: Parent::Keeper,
-            lock: None,
+            lock: OwnLock::default(),
             mouth: None,
             ended: None,
             silent: None,
@@ -122,6 +155,7 @@ impl Process {
     pub(super) fn attach(&mut self, fds: ProcessFds, logger: &Logger) {
         self.pidfd = Some(fds.pidfd);
         self.mouth = fds.notify.map(|fifo| Mouth { fifo, sd: fds.sd });
+        self.lock.file = fds.lock.map(Arc::new);
         let label = &self.owner.label;
         let output = |stream, pipe| Output { stream, pipe, sink: self.sink(stream) };
         let mut outputs = vec![output(LogStream::Stdout, fds.stdout)];

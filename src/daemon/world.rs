@@ -6,7 +6,7 @@ use super::killer::Killers;
 use super::launcher::{Launcher, Launching, Preparation};
 use super::notices;
 use super::options::StartError;
-use super::processes::{Lock, Parent, Process, Processes};
+use super::processes::{Parent, Process, Processes};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
@@ -18,12 +18,12 @@ use crate::linux::tree::Root;
 use crate::linux::{cgroup, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
-use crate::supervisor::{Action, Event, Launch, Supervisor, Work};
+use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, Work};
 use std::collections::VecDeque;
 
 /// So many that are found idle are told at once: many enough to be worth a message to the keeper, and few enough that the first are
 /// signalled, and die, while the last are looked at.
-const IDLE_TOGETHER: usize = 256;
+const IDLE_TOGETHER: usize = 512;
 
 /// Everything outside of the core.
 pub(super) struct World {
@@ -113,7 +113,11 @@ impl World {
     /// Goes on listening to what was taken over.
     pub(super) fn resume_dialogue(&mut self, core: &Supervisor) -> Result<(), StartError> {
         for process in self.processes.values_mut().filter(|process| process.owner.helper_of.is_none()) {
-            let run = core.instance(&process.owner.slot).and_then(|instance| instance.run());
+            let instance = core.instance(&process.owner.slot);
+            let run = instance.and_then(|instance| instance.run());
+            let stops =
+                !matches!(instance.map(Instance::kind), Some(PhaseKind::Starting | PhaseKind::Running));
+            self.dialogue.take_over_lock(process, stops);
             if let Some(at) = run.filter(|run| run.id == process.run).and_then(|run| run.started_at) {
                 process.launch = crate::work::Launch::at(at);
             }
@@ -214,7 +218,7 @@ impl World {
         match launching {
             Launching::Ordered { tried, cgroup, lock } => {
                 process.ordered(tried, cgroup);
-                process.lock = lock.map(Lock::Untouched);
+                process.lock.untouched = lock;
             }
             Launching::Failed(failure) => self.launch_failed(run, failure),
             Launching::NotSent { errno } => {

@@ -75,7 +75,7 @@ impl Keeper {
     fn watch(&mut self, serial: Serial) -> std::io::Result<()> {
         let Some(entry) = self.table.get(serial) else { return Ok(()) };
         if let Some(fds) = &entry.fds {
-            self.poller.add(&fds.pidfd, Source::Process(serial), Interest::READ)?;
+            self.poller.add(&fds.pidfd, Source::Process(serial), Interest::END)?;
         }
         if let Progress::Starting { report, .. } = &entry.progress {
             self.poller.add(report, Source::Outcome(serial), Interest::READ)?;
@@ -142,11 +142,15 @@ impl Keeper {
         let Some(entry) = self.table.get_mut(serial) else { return };
         let Some(fds) = &entry.fds else { return };
         let exit = match pidfd::peek(&fds.pidfd) {
-            Ok(None) => return,
+            // Whoever traces it has it first: it is asked for again.
+            Ok(None) => {
+                let _ = self.poller.change(&fds.pidfd, Source::Process(serial), Interest::END);
+                return;
+            }
             Ok(Some(exit)) => exit,
             Err(_) => Exit::Unknown,
         };
-        self.poller.remove(&fds.pidfd);
+        self.strangers.known_ended(entry.pid);
         // A sibling that is just born may have a copy of the report for a moment: nothing more will come all the same.
         if let Progress::Starting { report, .. } = &entry.progress {
             self.poller.remove(report);
@@ -183,7 +187,6 @@ impl Keeper {
     fn forget(&mut self, serial: Serial) {
         let Some(entry) = self.table.remove(serial) else { return };
         if let Some(fds) = &entry.fds {
-            self.poller.remove(&fds.pidfd);
             // ECHILD: somebody else has reaped it, which is what is wanted.
             let _ = pidfd::reap(&fds.pidfd);
         }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::link::{
-    Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_HELD_AT_ONCE, Order, Output, Predecessor,
-    ProcessFds, Report, SignalOrigin, Stage,
+    Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, Order, Output, Predecessor, ProcessFds, Report,
+    SignalOrigin, Stage,
 };
 use super::order_frames::{self, Arrived};
 use super::report_frames;
@@ -73,9 +73,10 @@ fn a_launch_arrives_as_it_was_sent() {
 
 #[test]
 fn the_ends_of_a_launch_arrive_each_as_itself_or_the_launch_is_lost() {
-    for (notify, sd) in [(true, false), (false, true), (true, true)] {
+    for bits in 1..8 {
+        let [notify, sd, lock] = [1, 2, 4].map(|bit| bits & bit != 0);
         let some = |wanted: bool, text: &str| wanted.then(|| Arc::new(memory(text)));
-        let ends = Ends { notify: some(notify, "n"), sd: some(sd, "s") };
+        let ends = Ends { notify: some(notify, "n"), sd: some(sd, "s"), lock: some(lock, "l") };
         let order = Order::Launch(Box::new(LaunchOrder { ends, ..launch() }));
         let Ok(Arrived::Launch(arrived)) = order_frames::decode(order_packet(&order)) else {
             panic!("not a launch")
@@ -83,7 +84,8 @@ fn the_ends_of_a_launch_arrive_each_as_itself_or_the_launch_is_lost() {
         let LaunchOrder { ends, .. } = *arrived;
         let read = |end: Option<Arc<OwnedFd>>| end.map(|end| text(&*end));
         let wanted = |wanted: bool, text: &str| wanted.then(|| text.as_bytes().to_vec());
-        assert_eq!((read(ends.notify), read(ends.sd)), (wanted(notify, "n"), wanted(sd, "s")));
+        let expected = [wanted(notify, "n"), wanted(sd, "s"), wanted(lock, "l")];
+        assert_eq!([ends.notify, ends.sd, ends.lock].map(read), expected);
         let mut less = order_packet(&order);
         less.fds.pop();
         less.cut = true;
@@ -100,23 +102,6 @@ fn what_is_held_for_what_arrives() {
         let Ok(Arrived::Order(Order::Hold { name, fd, purpose })) = arrived else { panic!("{arrived:?}") };
         assert_eq!((name.as_str(), text(&fd), purpose), ("a name", b"x".to_vec(), wanted));
     }
-}
-
-#[test]
-fn as_many_as_fit_are_held_by_one_order_or_none_is() {
-    let held: Vec<_> = (0..MAX_HELD_AT_ONCE)
-        .map(|number| (format!("lock {number}"), Arc::new(memory(&number.to_string()))))
-        .collect();
-    let order = Order::HoldAll { held };
-    let arrived = order_frames::decode(order_packet(&order));
-    let Ok(Arrived::Order(Order::HoldAll { held })) = arrived else { panic!("{arrived:?}") };
-    let expected = |number: usize| (format!("lock {number}"), number.to_string().into_bytes());
-    let found: Vec<_> = held.iter().map(|(name, fd)| (name.clone(), text(fd))).collect();
-    assert_eq!(found, (0..MAX_HELD_AT_ONCE).map(expected).collect::<Vec<_>>());
-    // Without all of its descriptors nobody knows which belongs to which name.
-    let mut less = order_packet(&order);
-    less.fds.pop();
-    assert!(order_frames::decode(less).is_err());
 }
 
 #[test]
@@ -152,9 +137,9 @@ fn every_report_arrives_as_it_was_sent() {
         |stage, fds| Report::Process { run: RunId::from_bits(9), tag: vec![1], pid: 42, stage, fds };
     let core = Exit::Signal { signal: Signal::QUIT, core: true };
     let failed = |stage| Stage::Failed { stage, errno: 2, path: Some("/no".into()) };
-    let fds = |stderr: Option<&str>, notify: Option<&str>, sd: Option<&str>| {
-        let [stderr, notify, sd] = [stderr, notify, sd].map(|text| text.map(some));
-        ProcessFds { pidfd: some("a"), stdout: some("b"), stderr, notify, sd }
+    let fds = |others: [Option<&str>; 4]| {
+        let [stderr, notify, sd, lock] = others.map(|text| text.map(some));
+        ProcessFds { pidfd: some("a"), stdout: some("b"), stderr, notify, sd, lock }
     };
     let mut reports = vec![
         Report::Hello { supervisors_before: 7, fresh_state: true, predecessor: None },
@@ -163,11 +148,12 @@ fn every_report_arrives_as_it_was_sent() {
             fresh_state: false,
             predecessor: Some(Predecessor { pid: 7, exit: Exit::Code(101), hung: true }),
         },
-        process(Stage::Forked, Some(fds(None, None, None))),
-        process(Stage::Forked, Some(fds(Some("c"), None, None))),
-        process(Stage::Forked, Some(fds(None, Some("d"), None))),
-        process(Stage::Execed, Some(fds(None, None, Some("e")))),
-        process(Stage::Exited(Exit::Code(1)), Some(fds(Some("c"), Some("d"), Some("e")))),
+        process(Stage::Forked, Some(fds([None; 4]))),
+        process(Stage::Forked, Some(fds([Some("c"), None, None, None]))),
+        process(Stage::Forked, Some(fds([None, Some("d"), None, None]))),
+        process(Stage::Execed, Some(fds([None, None, Some("e"), None]))),
+        process(Stage::Execed, Some(fds([None, Some("d"), None, Some("f")]))),
+        process(Stage::Exited(Exit::Code(1)), Some(fds(["c", "d", "e", "f"].map(Some)))),
         process(Stage::Execed, None),
         process(Stage::Exited(Exit::Code(255)), None),
         process(Stage::Exited(core), None),
@@ -193,7 +179,9 @@ fn every_report_arrives_as_it_was_sent() {
         assert_eq!(plain(&arrived), plain(report));
         if let Report::Process { fds: Some(fds), .. } = &arrived {
             assert_eq!((text(&fds.pidfd), text(&fds.stdout)), (b"a".to_vec(), b"b".to_vec()));
-            for (end, wanted) in [(&fds.stderr, b"c"), (&fds.notify, b"d"), (&fds.sd, b"e")] {
+            for (end, wanted) in
+                [(&fds.stderr, b"c"), (&fds.notify, b"d"), (&fds.sd, b"e"), (&fds.lock, b"f")]
+            {
                 assert!(end.as_ref().is_none_or(|end| text(end) == wanted));
             }
         }
@@ -206,7 +194,7 @@ proptest! {
         let _ = report_frames::decode(Packet { bytes: bytes.clone(), fds: Vec::new(), cut });
         let file = memfd::sealed("x", &bytes).unwrap();
         let mut framed = vec![2];
-        framed.extend([0; 22]);
+        framed.extend([0; 23]);
         let _ = order_frames::decode(Packet { bytes: framed, fds: vec![file], cut });
         let _ = order_frames::decode(Packet { bytes, fds: Vec::new(), cut });
     }
@@ -219,7 +207,7 @@ proptest! {
         bytes[at] ^= flip;
         for bytes in [&bytes[..], &bytes[..at]] {
             let mut framed = vec![2];
-            framed.extend([0; 22]);
+            framed.extend([0; 23]);
             let fds = vec![memfd::sealed("x", bytes).unwrap()];
             let decoded = order_frames::decode(Packet { bytes: framed, fds, cut: false });
             prop_assert!(decoded.is_ok());

@@ -6,19 +6,18 @@ use crate::linux::pidfd;
 use crate::model::Signal;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    by_name: BTreeMap<String, (Arc<OwnedFd>, HoldFor)>,
+    by_name: BTreeMap<String, (OwnedFd, HoldFor)>,
     /// How many of them are not to be kept: that there are none costs nothing to see.
     to_let_go: usize,
 }
 
 impl Held {
     /// Holds one more; one of the same name is closed.
-    pub(super) fn hold(&mut self, name: String, fd: Arc<OwnedFd>, purpose: HoldFor) {
+    pub(super) fn hold(&mut self, name: String, fd: OwnedFd, purpose: HoldFor) {
         self.drop_it(&name);
         if self.by_name.len() >= MAX_HELD {
             say::seldom("too many descriptors to hold: one was closed");
@@ -36,7 +35,7 @@ impl Held {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&OwnedFd> {
-        self.by_name.get(name).map(|(fd, _)| &**fd)
+        self.by_name.get(name).map(|(fd, _)| fd)
     }
 
     /// Names of those that every supervisor is handed.
@@ -58,7 +57,7 @@ impl Held {
             }
             HoldFor::ContProcess => {
                 // One that has ended meanwhile needs nothing; one of another user was never ours to stop.
-                let _ = pidfd::send_signal(&**fd, Signal::CONT);
+                let _ = pidfd::send_signal(&*fd, Signal::CONT);
                 false
             }
         });

@@ -22,10 +22,10 @@ pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>, 
     let mut row = rows.take();
     match try_launch(&order, soft_open_files, row.as_mut()) {
         Ok((pid, report, fds)) => {
-            let Ends { notify, sd } = std::mem::take(&mut order.ends);
+            let Ends { notify, sd, lock } = std::mem::take(&mut order.ends);
             // Nobody shares them: they came with the order.
-            let (notify, sd) = (notify.and_then(Arc::into_inner), sd.and_then(Arc::into_inner));
-            let fds = ProcessFds { notify, sd, ..fds };
+            let [notify, sd, lock] = [notify, sd, lock].map(|end| end.and_then(Arc::into_inner));
+            let fds = ProcessFds { notify, sd, lock, ..fds };
             let paths = Paths::of(&mut order);
             // A copy: what is kept for long must not lie in the middle of the order, which goes. Of a thousand orders
             // that wait, each would hold on to its whole page.
@@ -89,6 +89,7 @@ fn try_launch(
         stderr: stderr.map(|pipe| pipe.read),
         notify: None,
         sd: None,
+        lock: None,
     };
     Ok((spawned.pid, spawned.report, fds))
 }

@@ -12,9 +12,6 @@ pub const MAX_TAG: usize = 16 * 1024;
 /// How many descriptors can be held by name at once: several for each run of a full table.
 pub const MAX_HELD: usize = 65_536;
 
-/// How many descriptors one [`Order::HoldAll`] can name.
-pub const MAX_HELD_AT_ONCE: usize = crate::linux::packet::MAX_FDS;
-
 /// The longest [`Order::TellAbove`], in bytes: systemd ignores what is longer (NOTIFY_BUFFER_MAX, which is PIPE_BUF).
 pub const MAX_ABOVE: usize = 4096;
 
@@ -44,11 +41,6 @@ pub enum Order {
         fd: OwnedFd,
         /// What becomes of it when the supervisor dies.
         purpose: HoldFor,
-    },
-    /// Keep these, for [`HoldFor::Keep`]: as so many orders, and sooner done.
-    HoldAll {
-        /// What to call each, and the descriptor; at most [`MAX_HELD_AT_ONCE`].
-        held: Vec<(String, Arc<OwnedFd>)>,
     },
     /// Close the descriptor of that name.
     Unhold {
@@ -114,11 +106,11 @@ pub struct LaunchOrder {
     pub stdin: Option<CString>,
     /// Where standard output and error go.
     pub output: Output,
-    /// Where it can be heard; the keeper gets duplicates.
+    /// Where it can be heard, and held; the keeper gets duplicates.
     pub ends: Ends,
 }
 
-/// What is heard of a run besides its output. The keeper holds it as long as the run's process, or its zombie, and hands it to each
+/// By what a run is heard besides its output, and kept from beginning a task. The keeper holds it as long as the run's process, or its zombie, and hands it to each
 /// supervisor with the run; the process itself inherits none of it.
 #[derive(Debug, Clone, Default)]
 pub struct Ends {
@@ -126,6 +118,8 @@ pub struct Ends {
     pub notify: Option<Arc<OwnedFd>>,
     /// The socket that `NOTIFY_SOCKET` names.
     pub sd: Option<Arc<OwnedFd>>,
+    /// The working lock in its own folder: whoever locks a duplicate of it has it locked in the keeper too.
+    pub lock: Option<Arc<OwnedFd>>,
 }
 
 impl PartialEq for Ends {
@@ -136,7 +130,7 @@ impl PartialEq for Ends {
             (Some(one), Some(two)) => Arc::ptr_eq(one, two),
             (Some(_), None) | (None, Some(_)) => false,
         };
-        same(&self.notify, &other.notify) && same(&self.sd, &other.sd)
+        same(&self.notify, &other.notify) && same(&self.sd, &other.sd) && same(&self.lock, &other.lock)
     }
 }
 

@@ -64,11 +64,11 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
             out.u8(2);
             out.u128(launch.run.bits());
             out.bytes(&launch.tag);
-            let Ends { notify, sd } = &launch.ends;
-            out.u8(u8::from(notify.is_some()));
-            out.u8(u8::from(sd.is_some()));
+            let Ends { notify, sd, lock } = &launch.ends;
+            let ends = [notify, sd, lock];
+            ends.iter().for_each(|end| out.u8(u8::from(end.is_some())));
             beside.file = Some(memfd::sealed("sppm-launch", &encode_launch(launch))?);
-            beside.others.extend([notify, sd].into_iter().flatten().map(|end| end.as_fd()));
+            beside.others.extend(ends.into_iter().flatten().map(|end| end.as_fd()));
         }
         Order::Release { run } => {
             out.u8(3);
@@ -83,11 +83,6 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
                 HoldFor::ContProcess => 2,
             });
             beside.others.push(fd.as_fd());
-        }
-        Order::HoldAll { held } => {
-            out.u8(10);
-            out.list(held, |out, (name, _)| out.bytes(name.as_bytes()));
-            beside.others.extend(held.iter().map(|(_, fd)| fd.as_fd()));
         }
         Order::Unhold { name } => {
             out.u8(5);
@@ -119,16 +114,17 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
         2 => {
             let run = RunId::from_bits(input.u128()?);
             let tag = input.bytes()?.to_vec();
-            let wanted = (input.flag()?, input.flag()?);
+            let wanted = [input.flag()?, input.flag()?, input.flag()?];
             input.end()?;
             if tag.len() > MAX_TAG {
                 return Err(Garbled);
             }
             let file = fds.next();
-            let mut next = |wanted: bool| if wanted { fds.next().map(Arc::new) } else { None };
-            let ends = Ends { notify: next(wanted.0), sd: next(wanted.1) };
+            let [notify, sd, lock] =
+                wanted.map(|wanted| if wanted { fds.next().map(Arc::new) } else { None });
             // Without what it is heard by, a run would be another than was ordered.
-            let whole = wanted == (ends.notify.is_some(), ends.sd.is_some());
+            let whole = wanted == [notify.is_some(), sd.is_some(), lock.is_some()];
+            let ends = Ends { notify, sd, lock };
             return Ok(decode_launch_file(run, tag, file.filter(|_| whole), ends, packet.cut));
         }
         3 => Order::Release { run: RunId::from_bits(input.u128()?) },
@@ -149,14 +145,7 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
         9 => Order::TellAbove {
             text: input.text().ok().filter(|text| text.len() <= MAX_ABOVE).ok_or(Garbled)?,
         },
-        10 => {
-            let names = input.list(name)?;
-            if names.len() != fds.len() {
-                return Err(Garbled);
-            }
-            Order::HoldAll { held: names.into_iter().zip(fds.map(Arc::new)).collect() }
-        }
-        0 | 11.. => return Err(Garbled),
+        0 | 10.. => return Err(Garbled),
     };
     input.end()?;
     if packet.cut { Err(Garbled) } else { Ok(Arrived::Order(order)) }

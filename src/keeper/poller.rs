@@ -30,15 +30,19 @@ pub(super) enum Source {
 pub(super) struct Interest {
     pub(super) read: bool,
     pub(super) write: bool,
+    /// Told once, and not again before [`Poller::change`]: what ends once need not be taken out of the set.
+    pub(super) once: bool,
 }
 
 impl Interest {
-    pub(super) const READ: Self = Self { read: true, write: false };
+    pub(super) const READ: Self = Self { read: true, write: false, once: false };
+    pub(super) const END: Self = Self { read: true, write: false, once: true };
 
     fn flags(self) -> EventFlags {
         let mut flags = EventFlags::empty();
         flags.set(EventFlags::IN | EventFlags::RDHUP, self.read);
         flags.set(EventFlags::OUT, self.write);
+        flags.set(EventFlags::ONESHOT, self.once);
         flags
     }
 }
@@ -61,8 +65,8 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, fd, data(source), interest.flags())?)
     }
 
-    /// To be called before a watched descriptor is closed: a child between fork and exec still has a copy, which would keep
-    /// it in the set.
+    /// To be called before a watched descriptor that may still be told is closed: a child between fork and exec, or the
+    /// supervisor, still has a copy, which keeps it in the set.
     pub(super) fn remove(&self, fd: impl AsFd) {
         // Not in the set: nothing to do.
         let _ = epoll::delete(&self.epoll, fd);

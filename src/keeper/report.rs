@@ -105,6 +105,8 @@ pub struct ProcessFds {
     pub notify: Option<OwnedFd>,
     /// The socket of its launch order.
     pub sd: Option<OwnedFd>,
+    /// The working lock of its launch order.
+    pub lock: Option<OwnedFd>,
 }
 
 /// Who sent a signal (`si_code`, sigaction(2)).

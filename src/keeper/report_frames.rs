@@ -23,9 +23,9 @@ pub(super) fn process<'a>(
     let mut beside = Vec::new();
     out.u8(2);
     encode_process(&mut out, run, tag, pid, stage);
-    out.option(fds, |out, ProcessFds { pidfd, stdout, stderr, notify, sd }| {
+    out.option(fds, |out, ProcessFds { pidfd, stdout, stderr, notify, sd, lock }| {
         beside.extend([pidfd.as_fd(), stdout.as_fd()]);
-        for some in [stderr, notify, sd] {
+        for some in [stderr, notify, sd, lock] {
             out.u8(u8::from(some.is_some()));
             beside.extend(some.as_ref().map(AsFd::as_fd));
         }
@@ -189,7 +189,7 @@ fn decode_fds(
     input.option(|input| {
         let (pidfd, stdout) = (next()?, next()?);
         let mut some = || if input.flag()? { next().map(Some) } else { Ok(None) };
-        Ok(ProcessFds { pidfd, stdout, stderr: some()?, notify: some()?, sd: some()? })
+        Ok(ProcessFds { pidfd, stdout, stderr: some()?, notify: some()?, sd: some()?, lock: some()? })
     })
 }
 

@@ -133,18 +133,21 @@ impl Keeper {
     pub(super) fn live(mut self) -> i32 {
         loop {
             let sources = self.poller.wait(clock::now(), self.deadline());
-            let explained = sources.iter().any(|source| matches!(source, Source::Process(_)));
+            let mut signalled = false;
             for source in sources {
                 match source {
-                    Source::Signals => self.read_signals(explained),
+                    Source::Signals => signalled = true,
                     Source::Line => self.read_orders(),
                     Source::Supervisor => self.supervisor_ended(),
                     Source::Outcome(serial) => self.launch_told(serial),
                     Source::Process(serial) => self.process_ended(serial),
                 }
             }
-            self.launch_next();
             self.look_for_strangers();
+            if signalled {
+                self.read_signals();
+            }
+            self.launch_next();
             self.mind_the_supervisor();
             self.tell();
             self.thrift.tick(clock::now());
@@ -179,7 +182,7 @@ impl Keeper {
         let moments = [
             self.start_at,
             self.send_again_at,
-            self.strangers.look_at(),
+            self.strangers.deadline(),
             self.ending.map(|ending| ending.until),
             self.pulse_deadline(),
             self.thrift.deadline(),

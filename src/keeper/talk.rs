@@ -1,7 +1,7 @@
 //! The line to the supervisor: orders come in, news go out. Neither ever waits.
 
 use super::claim::{Claim, Refusal};
-use super::link::{HoldFor, Order, Report, SignalOrigin};
+use super::link::{Order, Report, SignalOrigin};
 use super::order_frames::{self, Arrived};
 use super::outbox::Item;
 use super::poller::{Interest, Source};
@@ -14,7 +14,6 @@ use crate::linux::packet::{self, Packet, Waiting};
 use crate::linux::{clock, signals::Caught};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Orders of one turn.
@@ -116,12 +115,7 @@ impl Keeper {
             }
             Order::Launch(order) => self.order_launch(order),
             Order::Release { run } => self.release(run),
-            Order::Hold { name, fd, purpose } => self.held.hold(name, Arc::new(fd), purpose),
-            Order::HoldAll { held } => {
-                for (name, fd) in held {
-                    self.held.hold(name, fd, HoldFor::Keep);
-                }
-            }
+            Order::Hold { name, fd, purpose } => self.held.hold(name, fd, purpose),
             Order::Unhold { name } => self.held.drop_it(&name),
             Order::Ready => self.supervisor_ready(),
             Order::TellAbove { text } => self.above.tell(&text),
@@ -131,10 +125,10 @@ impl Keeper {
     }
 
     /// Signals to us are passed on; SIGCHLD is for the strangers.
-    pub(super) fn read_signals(&mut self, explained: bool) {
+    pub(super) fn read_signals(&mut self) {
         while let Ok(Some(caught)) = self.signals.next() {
             if caught.signal.number() == CHILD {
-                self.strangers.child_ended(clock::now(), explained);
+                self.strangers.child_ended(clock::now(), caught.pid);
             } else {
                 self.relay(caught);
             }
@@ -229,7 +223,7 @@ impl Keeper {
 
     /// Watches the line for what can be done with it now.
     fn update_interest(&mut self, write: bool) {
-        let wanted = Interest { read: self.has_room(), write };
+        let wanted = Interest { read: self.has_room(), write, once: false };
         if wanted == self.interest {
             return;
         }

@@ -24,6 +24,15 @@ impl FileId {
         use std::os::unix::fs::MetadataExt;
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
+
+    /// Of an open file.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn of_open(file: impl AsFd) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(Self { device: stat.st_dev, inode: stat.st_ino })
+    }
 }
 
 /// All whole-file locks of one moment.

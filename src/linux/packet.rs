@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// The longest packet that we send or take, in bytes. The kernel refuses more than 212,992 by default.
 pub const MAX_PACKET: usize = 64 * 1024;
 
-/// The most descriptors in one packet. The kernel takes 253 (SCM_MAX_FD).
-pub const MAX_FDS: usize = 64;
+/// The most descriptors in one packet.
+pub const MAX_FDS: usize = 6;
 
 /// Whether a call may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

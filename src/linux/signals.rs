@@ -19,7 +19,7 @@ pub struct Caught {
     pub signal: Signal,
     /// Where from: `si_code` of sigaction(2); positive = the kernel (a terminal's key among them), else a process.
     pub code: i32,
-    /// The sender's pid, where a process sent it.
+    /// The sender's pid, where a process sent it; with SIGCHLD the child's.
     pub pid: u32,
     /// The sender's real user id, where a process sent it.
     pub uid: u32,

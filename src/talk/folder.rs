@@ -58,8 +58,10 @@ pub struct Opened {
     pub fifo: OwnedFd,
     /// The socket of sd_notify(3), non-blocking; who sends is told.
     pub sd: Option<OwnedFd>,
+    /// The working lock, open.
+    pub lock: OwnedFd,
     /// The lock as it was made: whoever finds it so knows that nobody has written it.
-    pub lock: Untouched,
+    pub untouched: Untouched,
 }
 
 /// A file's number and when it was made. Its time counts in ticks of the kernel, of ten milliseconds at most.
@@ -72,11 +74,6 @@ pub struct Untouched {
 impl Untouched {
     fn of(stat: &rustix::fs::Stat) -> Self {
         Self { inode: stat.st_ino, modified: (stat.st_mtime, stat.st_mtime_nsec as i64) }
-    }
-
-    /// Whether this open file is the one, and still as it was made: empty.
-    pub fn is(&self, file: impl AsFd) -> bool {
-        rustix::fs::fstat(file).is_ok_and(|stat| self.is_so(&stat))
     }
 
     fn is_so(&self, stat: &rustix::fs::Stat) -> bool {
@@ -98,15 +95,6 @@ impl Folders {
     /// As mkdir(2), open(2).
     pub fn open(base: &Path) -> io::Result<Self> {
         Ok(Self { above: open_base(base)? })
-    }
-
-    /// Opens the instance's own working lock as it is.
-    ///
-    /// # Errors
-    /// As open(2); ELOOP: it is a link.
-    pub fn open_lock(&self, label: &InstanceLabel) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.above, lock_of(label), flags, Mode::empty())?)
     }
 
     /// Which file the instance's own working lock is, if it is still the one, as it was made.
@@ -158,14 +146,15 @@ pub fn make(
     let places = Places::of(base, label, want_sd);
     let owner = owner.filter(|owner| *owner != ours());
     let text = env.text(&places.folder);
-    let lock = Untouched::of(&rustix::fs::fstat(new_file(&folder, c"lock", owner, &[])?)?);
+    let lock = OwnedFd::from(new_file(&folder, c"lock", owner, &[])?);
+    let untouched = Untouched::of(&rustix::fs::fstat(&lock)?);
     new_file(&folder, c"env", owner, &text)?;
     let fifo = new_fifo(&folder, owner)?;
     let sd = if want_sd { Some(new_socket(&folder, owner)?) } else { None };
     // Before the mode: a change of owner may take bits away.
     give(&folder, owner)?;
     rustix::fs::fchmod(&folder, mode)?;
-    Ok(Opened { places, fifo, sd, lock })
+    Ok(Opened { places, fifo, sd, lock, untouched })
 }
 
 /// Opens what a run speaks into once more, where the one who held it is gone: its FIFO as it is, and its socket bound anew under

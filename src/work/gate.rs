@@ -35,8 +35,11 @@ pub struct Subject {
     pub idle_for: Duration,
     /// When it was launched.
     pub launch: Launch,
-    /// The open lock that an earlier supervisor left with the keeper.
-    pub lock_fd: Option<OwnedFd>,
+    /// The lock in the run's own folder, open; the keeper has it, too.
+    pub own: Option<Arc<OwnedFd>>,
+    /// An open file of its lock that the keeper has, too, and that may be locked already: the supervisor before left it, or it was
+    /// taken without asking the gate.
+    pub left: Option<Arc<OwnedFd>>,
 }
 
 impl Subject {

@@ -80,6 +80,8 @@ pub(super) struct Watched {
     stage: Stage,
     lock: Lock,
     frozen: Option<Frozen>,
+    /// The lock in its own folder, and which file that is.
+    own: Option<(Arc<OwnedFd>, FileId)>,
     told: Option<Busy>,
     said: BTreeSet<String>,
     not_before: Moment,
@@ -101,13 +103,15 @@ enum Others {
 
 impl Watched {
     pub(super) fn new(mut subject: Subject, watch: u64, hands: &Hands, bell: &Arc<Bell>) -> Self {
-        let left = subject.lock_fd.take();
+        let left = subject.left.take();
+        let own = subject.own.take().and_then(|file| FileId::of_open(&file).ok().map(|id| (file, id)));
         let mut new = Self {
             subject,
             watch,
             stage: Stage::New,
             lock: Lock::None,
             frozen: None,
+            own,
             told: None,
             said: BTreeSet::new(),
             not_before: Moment::default(),
@@ -121,17 +125,16 @@ impl Watched {
         new
     }
 
-    /// An earlier supervisor's open file, which the keeper has already: if it was locked, it still is.
-    fn inherit(&mut self, file: OwnedFd, hands: &Hands, bell: &Arc<Bell>) {
-        let file = std::fs::File::from(file);
-        let Ok(metadata) = file.metadata() else { return };
+    /// An open file that the keeper has already: if it was locked, it still is.
+    fn inherit(&mut self, file: Arc<OwnedFd>, hands: &Hands, bell: &Arc<Bell>) {
+        let Ok(id) = FileId::of_open(&file) else { return };
         // Whether we have it or wait for it, the first look finds it so.
-        let _ = self.lock_file(Arc::new(OwnedFd::from(file)), FileId::of(&metadata), hands, bell);
+        let _ = self.lock_file(file, id, hands, bell);
     }
 
     /// The stop is wanted again, perhaps by another plan: what is so is said again.
     pub(super) fn renew(&mut self, subject: Subject, watch: u64, hands: &Hands) {
-        self.subject = Subject { lock_fd: None, ..subject };
+        self.subject = Subject { own: None, left: None, ..subject };
         self.watch = watch;
         self.told = None;
         match self.stage {
@@ -311,6 +314,9 @@ impl Watched {
                 self.lock = other;
                 self.unlock(hands);
             }
+        }
+        if let Some((file, own)) = self.own.as_ref().filter(|(_, own)| id == Some(*own)) {
+            return self.lock_file(Arc::clone(file), *own, hands, bell);
         }
         match state::open(&self.subject.lock) {
             Ok((file, metadata)) => {

@@ -3,7 +3,7 @@
 use crate::rig::{Rig, shell, until, wait_for};
 use sppm::keeper::link::{Ends, HoldFor, LaunchOrder, Order, Output, ProcessFds, Report, Stage};
 use sppm::linux::datagram;
-use sppm::linux::{cgroup, pidfd, proc};
+use sppm::linux::{cgroup, flock, pidfd, proc};
 use sppm::model::{Exit, Signal};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A FIFO and a socket, as the supervisor makes them.
+/// A FIFO, a socket and a lock, as the supervisor makes them.
 fn ends(folder: &Path) -> (Ends, PathBuf, PathBuf) {
     use rustix::fs::{CWD, FileType, Mode, OFlags};
     let (fifo, sd) = (folder.join("notify"), folder.join("sd"));
@@ -19,7 +19,15 @@ fn ends(folder: &Path) -> (Ends, PathBuf, PathBuf) {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let notify = rustix::fs::open(&fifo, flags, Mode::empty()).unwrap();
     let socket = datagram::bind(&sd).unwrap();
-    (Ends { notify: Some(Arc::new(notify)), sd: Some(Arc::new(socket)) }, fifo, sd)
+    let lock = OwnedFd::from(std::fs::File::create_new(folder.join("lock")).unwrap());
+    let [notify, sd_end, lock] = [notify, socket, lock].map(|end| Some(Arc::new(end)));
+    (Ends { notify, sd: sd_end, lock }, fifo, sd)
+}
+
+/// Whether a program could begin a task under the lock.
+fn is_free(folder: &Path) -> bool {
+    let lock = std::fs::File::open(folder.join("lock")).unwrap();
+    lock.try_lock().is_ok()
 }
 
 fn said(fds: &ProcessFds) -> (String, String) {
@@ -49,6 +57,8 @@ pub(super) fn they_come_with_the_run_and_with_each_supervisor() {
     };
     say("one");
     assert_eq!(said(&fds), ("one".to_owned(), "one".to_owned()));
+    assert!(is_free(rig.dir.path()));
+    assert!(flock::try_shared(fds.lock.as_ref().unwrap()).unwrap());
     // Nobody but the keeper holds them now: a writer neither waits nor fails, and nothing is lost.
     drop((fds, order));
     supervisor.kill();
@@ -58,6 +68,11 @@ pub(super) fn they_come_with_the_run_and_with_each_supervisor() {
         let (_, _, entries) = supervisor.table();
         let fds = entries.into_iter().find(|entry| entry.run == run).unwrap().fds.unwrap();
         assert!(fds.stderr.is_some());
+        assert!(!is_free(rig.dir.path()), "the keeper has it, and it is the same open file");
+        if word == "three" {
+            flock::unlock(fds.lock.as_ref().unwrap());
+            assert!(is_free(rig.dir.path()));
+        }
         assert_eq!(said(&fds), (word.to_owned(), word.to_owned()));
         drop(fds);
         supervisor.kill();
@@ -80,7 +95,8 @@ pub(super) fn they_go_with_the_run_and_no_child_has_them() {
         std::fs::read_to_string(&list).is_ok_and(|text| text.lines().count() >= 3)
     });
     let text = std::fs::read_to_string(&list).unwrap();
-    assert!(!text.contains("notify") && !text.contains("socket:"), "{text}");
+    let has = |what: &str| text.lines().any(|line| line.contains(what));
+    assert!(!(has("notify") || has("socket:") || has("/lock")), "{text}");
     // One whose exec fails leaves nothing with the keeper.
     let failing =
         LaunchOrder { run: shell("").run, candidates: vec![c"/no/program".to_owned()], ..order.clone() };

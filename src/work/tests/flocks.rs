@@ -4,6 +4,7 @@ use super::rig::{Kept, Program, Rig};
 use crate::linux::clock;
 use crate::work::{Mark, Subject};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -109,7 +110,7 @@ fn a_lock_that_an_earlier_supervisor_held_is_never_free_in_between() {
     let left = std::fs::File::open(&program.lock).unwrap();
     assert!(crate::linux::flock::try_shared(&left).unwrap());
     let keepers = left.try_clone().unwrap();
-    rig.gate.watch(Subject { lock_fd: Some(left.into()), ..program.subject() });
+    rig.gate.watch(Subject { left: Some(Arc::new(left.into())), ..program.subject() });
     rig.expect_idle(SOON);
     assert!(rig.kept().is_empty(), "the keeper has it already: {:?}", rig.kept());
     assert!(!rig.is_free(&program));

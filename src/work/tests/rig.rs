@@ -215,7 +215,8 @@ impl Program {
             kind: LockKind::Auto,
             idle_for: Duration::ZERO,
             launch: self.launch,
-            lock_fd: None,
+            own: None,
+            left: None,
         }
     }
 
