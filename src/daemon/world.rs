@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 /// So many that are found idle are told at once: many enough to be worth a message to the keeper, and few enough that the first are
 /// signalled, and die, while the last are looked at.
-const IDLE_TOGETHER: usize = 512;
+const IDLE_TOGETHER: usize = 256;
 
 /// Everything outside of the core.
 pub(super) struct World {
@@ -58,8 +58,8 @@ impl World {
             Action::RecordShutdown(record) => self.records.shutdown(&record),
             Action::RecordPlan { generation, stale } => self.records.plan(generation, &stale),
             Action::KeepOverride { program, wish } => {
-                self.records.wish(&program, wish.as_ref());
-                self.wishes.keep(&program, wish.as_ref());
+                self.records.wish(&program, wish.as_deref());
+                self.wishes.keep(&program, wish.as_deref());
             }
             Action::Launch(launch) => self.launch(*launch),
             Action::AskToStop { run, signal, scope } => self.ask_to_stop(run, signal, scope),

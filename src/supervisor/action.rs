@@ -15,7 +15,7 @@ pub enum Action {
         /// Whose.
         slot: Slot,
         /// All there is to know to go on after a crash.
-        record: Option<Box<Instance>>,
+        record: Option<Arc<Instance>>,
     },
     /// Keep on disk that a shutdown is under way.
     RecordShutdown(ShutdownRecord),
@@ -31,8 +31,8 @@ pub enum Action {
     KeepOverride {
         /// About which program.
         program: ProgramName,
-        /// The wish.
-        wish: Option<Override>,
+        /// The wish. Boxed, since it is large and seldom: actions are many.
+        wish: Option<Box<Override>>,
     },
     /// Start a process. Answered by `Launched` or `LaunchFailed`.
     Launch(Box<Launch>),

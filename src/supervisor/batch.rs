@@ -84,7 +84,9 @@ impl Batch {
             let recorded = self.recorded.get(&owner);
             recorded.is_none_or(|which| *which == Recorded::One(slot.index)) && !self.belated.contains(&owner)
         };
-        if !runs.get(&run).is_some_and(overtakes) {
+        // In a shutdown that can be only what was wanted before it, and all that came before it is out.
+        let nothing_to_overtake = ending && self.belated.is_empty();
+        if !(nothing_to_overtake || runs.get(&run).is_some_and(overtakes)) {
             self.end();
         }
         // Whatever becomes of a run comes after the question about it.

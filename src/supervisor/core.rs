@@ -23,8 +23,8 @@ use std::sync::Arc;
 pub struct Supervisor {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) generation: Generation,
-    /// Boxed: a node of a tree has room for eleven, and most programs have one instance.
-    pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Box<Instance>>>,
+    /// Shared with the record that is to be written, and with the state before a turn: copied once in each.
+    pub(super) instances: BTreeMap<ProgramName, BTreeMap<u32, Arc<Instance>>>,
     pub(super) overrides: BTreeMap<ProgramName, Override>,
     pub(super) shutdown: Option<Shutdown>,
     /// Who has not been told of it yet.
@@ -98,7 +98,7 @@ impl Supervisor {
             }
             core.rolling.insert(slot.program.clone());
             core.flights.count(&slot, &instance);
-            core.instances.entry(slot.program).or_default().insert(slot.index, Box::new(instance));
+            core.instances.entry(slot.program).or_default().insert(slot.index, Arc::new(instance));
         }
         if let Some(record) = restored.shutdown {
             core.begin_shutdown(now, record);
@@ -224,7 +224,7 @@ impl Supervisor {
 
     /// One instance.
     pub fn instance(&self, slot: &Slot) -> Option<&Instance> {
-        self.instances.get(&slot.program)?.get(&slot.index).map(Box::as_ref)
+        self.instances.get(&slot.program)?.get(&slot.index).map(Arc::as_ref)
     }
 
     /// The program of that name in the accepted plan.
@@ -234,10 +234,8 @@ impl Supervisor {
 
     /// News of a run: the one place where those of past runs end.
     pub(super) fn news(&mut self, now: Moment, run: RunId, news: News) {
-        let past = !self.runs.contains_key(&run);
-        let believed =
-            if past && mutant!(BelievePast) { self.runs.values().next() } else { self.runs.get(&run) };
-        let Some(slot) = believed.cloned() else {
+        let past = || self.runs.values().next().filter(|_| mutant!(BelievePast));
+        let Some(slot) = self.runs.get(&run).or_else(past).cloned() else {
             return self.news_of_stray(now, run, &news);
         };
         self.turn(now, &slot, false, |instance, turn| {
@@ -274,7 +272,7 @@ impl Supervisor {
         else {
             return;
         };
-        let before = Instance::clone(instance);
+        let before = Arc::clone(instance);
         let mut turn = Turn {
             now,
             slot,
@@ -293,9 +291,9 @@ impl Supervisor {
             then: Vec::new(),
             give_up: None,
         };
-        change(instance, &mut turn);
+        change(Arc::make_mut(instance), &mut turn);
         let Turn { then, give_up, .. } = turn;
-        let after = instance.clone();
+        let after = Arc::clone(instance);
         // On disk before the slot's own record: a crash between the two must not lose the shutdown.
         let ends = give_up
             .is_some_and(|why| self.declare_shutdown(now, ShutdownRecord { why, code: 1, force: false }));
@@ -309,7 +307,7 @@ impl Supervisor {
     }
 
     /// Follows up on a turn: timers, records, sums.
-    fn keep(&mut self, now: Moment, slot: &Slot, before: &Instance, after: Box<Instance>) {
+    fn keep(&mut self, now: Moment, slot: &Slot, before: &Instance, after: Arc<Instance>) {
         if let Some(at) = before.deadline() {
             self.timers.remove(&(at, slot.clone()));
         }

@@ -114,7 +114,7 @@ impl Supervisor {
         if wish.is_none() {
             self.overrides.remove(program);
         }
-        self.out.push_back(Action::KeepOverride { program: program.clone(), wish });
+        self.out.push_back(Action::KeepOverride { program: program.clone(), wish: wish.map(Box::new) });
     }
 
     /// Makes the slots that are wanted and missing.
@@ -126,7 +126,7 @@ impl Supervisor {
         }
         let slots = self.instances.entry(name.clone()).or_default();
         for index in 1..=count {
-            slots.entry(index).or_insert_with(|| Box::new(Instance::new(now)));
+            slots.entry(index).or_insert_with(|| Arc::new(Instance::new(now)));
         }
     }
 
@@ -136,7 +136,7 @@ impl Supervisor {
         let mut stale: Vec<RunId> = Vec::new();
         for (name, instances) in &mut self.instances {
             let spec = plan.as_ref().and_then(|plan| plan.programs.get(name));
-            for run in instances.values_mut().filter_map(|instance| instance.run_mut()) {
+            for run in instances.values_mut().filter_map(|instance| Arc::make_mut(instance).run_mut()) {
                 match spec {
                     Some(spec) if run.spec == *spec || compare(&run.spec, spec).is_none() => {
                         run.spec = Arc::clone(spec);

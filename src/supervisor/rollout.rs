@@ -7,6 +7,7 @@ use super::wish::wanted_count;
 use super::{Instance, Patience, Phase, Replace, Supervisor, Trial};
 use crate::model::{Moment, ProgramName, Slot};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a rollout does with one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Supervisor {
 }
 
 /// Who goes, who waits. At most one instance is in motion, so far as that is still in our hands.
-fn next_steps(instances: &BTreeMap<u32, Box<Instance>>) -> Vec<(u32, Step)> {
+fn next_steps(instances: &BTreeMap<u32, Arc<Instance>>) -> Vec<(u32, Step)> {
     let paused = instances.values().any(|i| matches!(i.trial, Trial::Failed(_))) && !mutant!(RollOverFailure);
     let may_go = |i: &Instance| match &i.replace {
         Some(Replace::Operator { .. } | Replace::Stuck(_)) => true,

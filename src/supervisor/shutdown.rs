@@ -10,9 +10,9 @@ const TIMEOUT_WITHOUT_PLAN: Duration = Duration::from_secs(120);
 
 /// So many are told first, so that the first end while the others are thought of, and twice as many each time. In tests few, so that
 /// the simulation, which has few, comes across it.
-const FEW: usize = if cfg!(test) { 1 } else { 32 };
+const FEW: usize = if cfg!(test) { 1 } else { 256 };
 /// So many at a time at most.
-const MANY: usize = if cfg!(test) { 2 } else { 512 };
+const MANY: usize = if cfg!(test) { 2 } else { 256 };
 
 /// A shutdown under way.
 #[derive(Debug)]

@@ -168,7 +168,7 @@ impl Supervisor {
         };
         if free {
             let slots = self.instances.entry(slot.program.clone()).or_default();
-            slots.entry(slot.index).or_insert_with(|| Box::new(Instance::new(now)));
+            slots.entry(slot.index).or_insert_with(|| Arc::new(Instance::new(now)));
             self.runs.insert(entry.run, slot.clone());
             self.turn(now, slot, false, |instance, turn| instance.adopt(turn, entry, spec));
         }

@@ -239,7 +239,7 @@ impl Stage {
         Some(match action {
             Action::Record { slot, record } => {
                 match record {
-                    Some(record) => self.instances.insert(slot, *record),
+                    Some(record) => self.instances.insert(slot, Instance::clone(&record)),
                     None => self.instances.remove(&slot),
                 };
                 return None;
@@ -260,7 +260,7 @@ impl Stage {
             }
             Action::KeepOverride { program, wish } => {
                 match wish {
-                    Some(wish) => self.overrides.insert(program, wish),
+                    Some(wish) => self.overrides.insert(program, *wish),
                     None => self.overrides.remove(&program),
                 };
                 return None;

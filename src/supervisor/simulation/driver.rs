@@ -161,7 +161,7 @@ impl Sim {
             Action::RecordPlan { generation, stale } => return self.ledger.accept(generation, &stale),
             Action::KeepOverride { program, wish } => match wish {
                 Some(wish) => {
-                    self.ledger.overrides.insert(program, wish);
+                    self.ledger.overrides.insert(program, *wish);
                 }
                 None => {
                     self.ledger.overrides.remove(&program);
