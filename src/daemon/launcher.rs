@@ -15,7 +15,7 @@ use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
     Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, RunId, StderrSink, Template,
 };
-use crate::talk::{self, EnvFile, Places, Untouched};
+use crate::talk::{self, EnvFile, Past, Places, Untouched};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
@@ -63,8 +63,23 @@ pub(super) enum Launching {
     },
 }
 
-/// A launch order, where the run will live, and its lock as it was made.
-type Prepared = (LaunchOrder, Option<PathBuf>, Option<Untouched>);
+/// A launch that needs only to be ordered.
+struct Prepared {
+    order: LaunchOrder,
+    /// Where the run will live.
+    cgroup: Option<PathBuf>,
+    folder: Folder,
+}
+
+/// The run's own folder.
+#[derive(Default)]
+struct Folder {
+    ends: Ends,
+    /// Its lock as it was made, where that is its own.
+    lock: Option<Untouched>,
+    /// What the run before left there: to be removed when nobody waits for that.
+    past: Option<Past>,
+}
 
 /// What all launches have in common.
 struct Bench {
@@ -92,13 +107,14 @@ impl Launcher {
                 let (run, label) = (preparation.run, preparation.owner.label.clone());
                 let serves = preparation.instead.is_some();
                 let tell = |launching| inbox.send(Message::Launching { run, launching });
-                let (order, cgroup, lock) = match bench.prepare(preparation) {
-                    Ok(prepared) => prepared,
-                    Err(failure) => {
-                        tell(Launching::Failed(failure));
-                        continue;
-                    }
-                };
+                let Prepared { order, cgroup, folder: Folder { lock, past, .. } } =
+                    match bench.prepare(preparation) {
+                        Ok(prepared) => prepared,
+                        Err(failure) => {
+                            tell(Launching::Failed(failure));
+                            continue;
+                        }
+                    };
                 // Told before anything that the keeper can have to say of it.
                 if !serves {
                     admit(run, &label, order.identity.as_ref().map(|own| own.uid));
@@ -107,6 +123,7 @@ impl Launcher {
                 if let Err(error) = keeper.send(&Order::Launch(Box::new(order))) {
                     tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
                 }
+                drop(past);
             }
         })?;
         Ok(Self { orders })
@@ -119,7 +136,7 @@ impl Launcher {
 }
 
 impl Bench {
-    /// The order, the run's cgroup, and its lock.
+    /// All that the order needs, made.
     fn prepare(&self, preparation: Preparation) -> Result<Prepared, LaunchFailure> {
         let Preparation { run, mut owner, spec, shown_run, instead } = preparation;
         let user = spec.user.as_ref().map(users::resolve).transpose()?;
@@ -144,9 +161,9 @@ impl Bench {
             *first = fill(argv0);
         }
         // A stop command lives in the cgroup of the run that it serves, and ends with it at the latest.
-        let (mut ends, mut made) = (Ends::default(), None);
+        let mut folder = Folder::default();
         if instead.is_none() {
-            (ends, made) = self.folder(&label, &spec, &lock, user.as_ref())?;
+            folder = self.folder(&label, &spec, &lock, user.as_ref())?;
             owner.cgroup = self.cgroup(&owner, run);
         }
         let order = LaunchOrder {
@@ -167,9 +184,9 @@ impl Bench {
                 StderrSink::WithStdout => Output::Merged,
                 StderrSink::Apart(_) => Output::Apart,
             },
-            ends,
+            ends: std::mem::take(&mut folder.ends),
         };
-        Ok((order, owner.cgroup, made))
+        Ok(Prepared { order, cgroup: owner.cgroup, folder })
     }
 
     /// The run's own folder, made anew, and its working lock where that is elsewhere.
@@ -179,7 +196,7 @@ impl Bench {
         spec: &Program,
         lock: &Path,
         user: Option<&ResolvedUser>,
-    ) -> Result<(Ends, Option<Untouched>), LaunchFailure> {
+    ) -> Result<Folder, LaunchFailure> {
         let owner = user.map(|user| (user.uid, user.gid));
         let custom = matches!(spec.work.path, LockPath::At(_));
         let env = EnvFile { lock: custom.then(|| lock.to_owned()), ..EnvFile::default() };
@@ -193,7 +210,7 @@ impl Bench {
             sd: opened.sd.map(Arc::new),
             lock: (!custom).then(|| Arc::new(opened.lock)),
         };
-        Ok((ends, (!custom).then_some(opened.untouched)))
+        Ok(Folder { ends, lock: (!custom).then_some(opened.untouched), past: opened.past })
     }
 
     /// A cgroup of its own, where they can be had. Without one the tree is found by other means.

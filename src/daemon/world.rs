@@ -20,6 +20,7 @@ use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, Work};
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 /// So many that are found idle are told at once: many enough to be worth a message to the keeper, and few enough that the first are
 /// signalled, and die, while the last are looked at.
@@ -41,6 +42,8 @@ pub(super) struct World {
     pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
+    /// Cgroups of runs that are over: removed when nobody waits for that.
+    pub(super) emptied: Vec<PathBuf>,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -142,6 +145,10 @@ impl World {
     pub(super) fn conclude(&mut self) {
         self.write_down();
         self.dialogue.tell();
+        for cgroup in self.emptied.drain(..) {
+            // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
+            let _ = cgroup::remove(&cgroup);
+        }
         if !self.entries.is_empty() {
             self.journal.add_all(std::mem::take(&mut self.entries));
         }
@@ -351,8 +358,7 @@ impl World {
             let _ = self.keeper.send(&Order::Release { run });
         }
         if let (Some(cgroup), None) = (&process.owner.cgroup, process.owner.helper_of) {
-            // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
-            let _ = cgroup::remove(cgroup);
+            self.emptied.push(cgroup.clone());
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The order in which the core's actions leave it: signals at once, then questions about work, then records, then launches and
-//! releases.
+//! releases, then what is only told.
 //!
 //! A thousand stops are asked for before anything is written down about the first, and what is written comes in one piece.
 //! That an action overtakes those of other programs is safe, since one program's records say nothing about another's: what a crash
@@ -21,10 +21,12 @@ pub(super) struct Batch {
     looks: VecDeque<Action>,
     /// Which runs they are about.
     looking: BTreeSet<RunId>,
-    /// Records and notes; none where a newer record has made one void.
+    /// Records; none where a newer record has made one void.
     told: VecDeque<Option<Action>>,
     /// Launches and releases, which need their slot's record on disk.
     late: VecDeque<Action>,
+    /// What is only to be told: nobody waits for it.
+    notes: VecDeque<Action>,
     /// Whose records are held back, and where in `told` each slot's is.
     recorded: BTreeMap<Owner, Recorded>,
     places: BTreeMap<Slot, usize>,
@@ -54,7 +56,7 @@ impl Batch {
                 }
                 self.record(owner(&slot), slot, action);
             }
-            Class::Note => self.told.push_back(Some(action)),
+            Class::Note => self.notes.push_back(action),
             Class::Belated => {
                 self.belated.extend(slot_of(&action).map(owner));
                 self.late.push_back(action);
@@ -120,6 +122,7 @@ impl Batch {
         self.look();
         self.ready.extend(self.told.drain(..).flatten());
         self.ready.append(&mut self.late);
+        self.ready.append(&mut self.notes);
         self.recorded.clear();
         self.places.clear();
         self.belated.clear();
@@ -135,7 +138,7 @@ impl Batch {
             look
         });
         if action.is_none() {
-            for queue in [&mut self.ready, &mut self.looks, &mut self.late] {
+            for queue in [&mut self.ready, &mut self.looks, &mut self.late, &mut self.notes] {
                 queue.shrink_to(ROOM_KEPT);
             }
             self.told.shrink_to(ROOM_KEPT);
@@ -150,7 +153,11 @@ impl Batch {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.looks.is_empty() && self.told.is_empty() && self.late.is_empty()
+        self.ready.is_empty()
+            && self.looks.is_empty()
+            && self.told.is_empty()
+            && self.late.is_empty()
+            && self.notes.is_empty()
     }
 }
 

@@ -62,6 +62,21 @@ pub struct Opened {
     pub lock: OwnedFd,
     /// The lock as it was made: whoever finds it so knows that nobody has written it.
     pub untouched: Untouched,
+    /// What an earlier run left, out of the way.
+    pub past: Option<Past>,
+}
+
+/// The folder of an earlier run. As much of it as may be is removed when this is dropped, and the rest by later calls of [`make`].
+#[derive(Debug)]
+pub struct Past {
+    above: OwnedFd,
+    name: CString,
+}
+
+impl Drop for Past {
+    fn drop(&mut self) {
+        let _ = Clearing::new(MOST_ENTRIES).remove(self.above.as_fd(), &self.name);
+    }
 }
 
 /// A file's number and when it was made. Its time counts in ticks of the kernel, of ten milliseconds at most.
@@ -115,7 +130,7 @@ pub fn too_long(base: &Path, label: &str) -> bool {
 }
 
 /// Makes the folder of a run, with an empty `lock`, the FIFO `notify`, the file `env`, and the socket `sd` if it is wanted;
-/// all of mode 0600 and of `owner` (user and group), where that is not who we are. What an earlier run left is removed. `base`
+/// all of mode 0600 and of `owner` (user and group), where that is not who we are. What an earlier run left is [`Past`]. `base`
 /// is made if it is not there; the folder above it must be.
 ///
 /// # Errors
@@ -134,13 +149,14 @@ pub fn make(
     }
     let above = open_base(base)?;
     let mode = Mode::RWXU;
-    match rustix::fs::mkdirat(&above, &name, mode) {
+    let past = match rustix::fs::mkdirat(&above, &name, mode) {
         Err(Errno::EXIST) => {
-            put_aside(&above, label)?;
+            let past = put_aside(&above, label)?;
             rustix::fs::mkdirat(&above, &name, mode)?;
+            past
         }
-        made => made?,
-    }
+        made => made.map(|()| None)?,
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(&above, &name, flags, Mode::empty())?;
     let places = Places::of(base, label, want_sd);
@@ -154,7 +170,7 @@ pub fn make(
     // Before the mode: a change of owner may take bits away.
     give(&folder, owner)?;
     rustix::fs::fchmod(&folder, mode)?;
-    Ok(Opened { places, fifo, sd, lock, untouched })
+    Ok(Opened { places, fifo, sd, lock, untouched, past })
 }
 
 /// Opens what a run speaks into once more, where the one who held it is gone: its FIFO as it is, and its socket bound anew under
@@ -254,8 +270,8 @@ fn aside(label: &InstanceLabel, index: u32) -> CString {
     CString::new(format!(".old.{label}.{index}")).unwrap_or_default()
 }
 
-/// The folder of an earlier run makes way at once, whatever is in it; as much of it as may be is removed.
-fn put_aside(above: &OwnedFd, label: &InstanceLabel) -> io::Result<()> {
+/// The folder of an earlier run makes way at once, whatever is in it.
+fn put_aside(above: &OwnedFd, label: &InstanceLabel) -> io::Result<Option<Past>> {
     let name = file_name(label)?;
     let mut clearing = Clearing::new(MOST_ENTRIES);
     for index in 0..ASIDE {
@@ -266,12 +282,8 @@ fn put_aside(above: &OwnedFd, label: &InstanceLabel) -> io::Result<()> {
             continue;
         }
         return match rustix::fs::renameat(above, &name, above, &beside) {
-            Ok(()) => {
-                // What it leaves is tried again by later calls.
-                let _ = clearing.remove(above.as_fd(), &beside);
-                Ok(())
-            }
-            Err(Errno::NOENT) => Ok(()),
+            Ok(()) => Ok(Some(Past { above: above.try_clone()?, name: beside })),
+            Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         };
     }

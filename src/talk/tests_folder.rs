@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{EnvFile, Opened, make, remove, reopen, sweep, too_long};
+use super::{EnvFile, Opened, make as make_and_keep, remove, reopen, sweep, too_long};
 use crate::model::InstanceLabel;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -10,6 +10,18 @@ use std::path::{Path, PathBuf};
 
 struct Rig {
     folder: tempfile::TempDir,
+}
+
+/// Whoever makes a folder lets go of what was there before as soon as nobody waits for that.
+fn make(
+    base: &Path,
+    label: &InstanceLabel,
+    owner: Option<(u32, u32)>,
+    want_sd: bool,
+    env: &EnvFile,
+) -> std::io::Result<Opened> {
+    let opened = make_and_keep(base, label, owner, want_sd, env)?;
+    Ok(Opened { past: None, ..opened })
 }
 
 impl Rig {
@@ -202,6 +214,17 @@ fn depth_costs_neither_stack_nor_descriptors() {
     drop(at);
     rig.remove().unwrap();
     assert_eq!(rig.names(), [""; 0]);
+}
+
+#[test]
+fn what_was_there_is_out_of_the_way_at_once_and_removed_when_it_is_let_go_of() {
+    let rig = Rig::new();
+    fs::write(rig.make().unwrap().places.folder.join("mine"), "x").unwrap();
+    let opened = make_and_keep(&rig.base(), &label(), None, true, &EnvFile::default()).unwrap();
+    assert!(!opened.places.folder.join("mine").exists());
+    assert_eq!(rig.names().len(), 2);
+    drop(opened);
+    assert_eq!(rig.names().len(), 1);
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn a_launch_that_a_crash_lost_makes_room() {
     tell(
         "plan at-once=1 a b
             => launch a.1#1 as a: a
-         crash at 3: launched a.1
+         crash at 1: launched a.1
             => died
             => launch b.1#1 as b: b",
     );

@@ -29,7 +29,7 @@ fn a_slot_that_was_wanted_and_never_recorded_is_made() {
 #[test]
 fn a_launch_that_was_recorded_and_not_ordered_is_ordered_again() {
     tell(
-        "crash at 3: plan web
+        "crash at 2: plan web
             => died
             => launch web.1#1 as web: web",
     );
@@ -58,12 +58,12 @@ fn a_failed_launch_counts_once() {
     tell(
         "plan web:limit=1
             => launch web.1#1 as web: web
-         crash at 2: failed web.1
+         crash at 1: failed web.1
             => died
             => release web.1#1
          wait 1s
             => launch web.1#2 as web: web
-         crash at 3: failed web.1
+         crash at 1: failed web.1
             => died
             => release web.1#2
          show web
@@ -135,7 +135,7 @@ fn a_release_that_was_lost_is_given_again() {
          wait 9s
          exited web.1 1
             => check web.1#1
-         crash at 3: left web.1 1
+         crash at 1: left web.1 1
             => died
             => release web.1#1
             => launch web.1#2 as web: web",
