@@ -17,7 +17,7 @@ pub(super) fn resolve(core: &Supervisor, patterns: &[String]) -> Result<Vec<Targ
 /// The same by program, in the order of names.
 pub(super) fn shares(core: &Supervisor, patterns: &[String]) -> Result<Vec<(ProgramName, Share)>, Unknown> {
     match patterns.is_empty() {
-        true => Ok(programs(core).into_iter().map(|name| (name, Share::Whole)).collect()),
+        true => Ok(names(core).into_iter().map(|name| (name.clone(), Share::Whole)).collect()),
         false => Ok(by_program(resolve(core, patterns)?).into_iter().collect()),
     }
 }
@@ -47,8 +47,15 @@ pub(super) fn resolve_known(core: &Supervisor, patterns: &[String]) -> (Vec<Targ
 
 /// Every name that there is: planned, or still running.
 pub(super) fn programs(core: &Supervisor) -> BTreeSet<ProgramName> {
-    let planned = core.plan().into_iter().flat_map(|(_, plan)| plan.programs.keys().cloned());
-    planned.chain(core.instances().map(|(slot, _)| slot.program)).collect()
+    names(core).into_iter().cloned().collect()
+}
+
+fn names(core: &Supervisor) -> Vec<&ProgramName> {
+    let planned = core.plan().into_iter().flat_map(|(_, plan)| plan.programs.keys());
+    let mut names: Vec<&ProgramName> = planned.chain(core.with_instances()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// How much of a program is meant.

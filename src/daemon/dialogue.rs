@@ -31,7 +31,7 @@ pub(super) struct Dialogue {
     hearing: Hearing,
     /// `runtime_dir/i`.
     base: PathBuf,
-    folders: Arc<Folders>,
+    folders: Folders,
     keeper_pid: u32,
     /// Open locks that the supervisor before left, by run.
     locks: BTreeMap<RunId, OwnedFd>,
@@ -83,11 +83,10 @@ impl Dialogue {
             Box::new(move |said| news.send(Message::Gate(said))),
         ));
         let base = base(runtime_dir);
-        let folders = Arc::new(Folders::open(&base).map_err(failed)?);
+        let folders = Folders::open(&base).map_err(failed)?;
         let looker = Looker::start(Eyes {
             board: board.clone(),
             hearing: hearing.clone(),
-            folders: Arc::clone(&folders),
             base: base.clone(),
             keeper: keeper_pid,
         })
@@ -312,7 +311,7 @@ impl Dialogue {
             label: process.owner.label.clone(),
             spec: Arc::clone(&process.spec),
             launch: process.launch,
-            untouched: process.lock.untouched,
+            untouched: process.lock.file.clone().zip(process.lock.untouched),
         }
     }
 }

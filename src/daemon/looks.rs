@@ -12,9 +12,10 @@ use crate::linux::locks::Locks;
 use crate::linux::tree::Root;
 use crate::model::{InstanceLabel, LockKind, LockPath, Moment, Program, Slot};
 use crate::supervisor::ProgramStatus;
-use crate::talk::{Folders, Places, Untouched};
+use crate::talk::{Places, Untouched};
 use crate::work::{Board, Glance, Launch, Reading, look};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -27,8 +28,8 @@ pub(super) struct Sight {
     pub(super) label: InstanceLabel,
     pub(super) spec: Arc<Program>,
     pub(super) launch: Launch,
-    /// Its own lock as it was made.
-    pub(super) untouched: Option<Untouched>,
+    /// Its own lock, open, and as it was made.
+    pub(super) untouched: Option<(Arc<OwnedFd>, Untouched)>,
 }
 
 impl Sight {
@@ -84,7 +85,6 @@ pub(super) struct Looker {
 pub(super) struct Eyes {
     pub(super) board: Board,
     pub(super) hearing: Hearing,
-    pub(super) folders: Arc<Folders>,
     /// `runtime_dir/i`.
     pub(super) base: PathBuf,
     pub(super) keeper: u32,
@@ -156,8 +156,8 @@ impl Eyes {
 
     /// Most never say anything of their work: of such a one nothing was heard, and its lock is as it was made.
     fn reading(&self, sight: &Sight, locks: &Locks) -> Reading {
-        let blank = sight.untouched.filter(|_| self.board.is_blank(sight.root.run));
-        let file = blank.and_then(|untouched| self.folders.untouched_lock(&sight.label, untouched));
+        let blank = sight.untouched.as_ref().filter(|_| self.board.is_blank(sight.root.run));
+        let file = blank.and_then(|(file, untouched)| untouched.still(file));
         let flocked = match sight.spec.work.kind {
             LockKind::State => Some(false),
             LockKind::Auto | LockKind::Flock => file.and_then(|file| locks.exclusive(file, &self.base)),

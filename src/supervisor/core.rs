@@ -202,6 +202,11 @@ impl Supervisor {
         })
     }
 
+    /// Every program that has instances, in the order of names.
+    pub fn with_instances(&self) -> impl Iterator<Item = &ProgramName> {
+        self.instances.keys()
+    }
+
     /// Every operator's wish.
     pub fn overrides(&self) -> impl Iterator<Item = (&ProgramName, &Override)> {
         self.overrides.iter()

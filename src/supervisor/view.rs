@@ -2,7 +2,7 @@
 
 use super::ended::humane;
 use super::flights::waits_text;
-use super::wish::{Wish, wanted_count};
+use super::wish::{Wish, wanted_count, wish_for};
 use super::{
     Desired, Drain, Instance, InstanceStatus, Patience, Phase, PhaseKind, ProgramStatus, Run, Settled,
     Status, StopStage, Supervisor, Trial,
@@ -29,20 +29,26 @@ impl Supervisor {
     /// One program.
     pub fn program_status(&self, name: &ProgramName, now: Moment) -> ProgramStatus {
         let spec = self.spec(name).map(AsRef::as_ref);
+        let operator = self.overrides.get(name);
         let slots = self.instances.get(name);
+        let mut desired = Desired::Stopped;
         let instances: Vec<InstanceStatus> = slots
             .into_iter()
             .flatten()
-            .map(|(index, instance)| self.instance_status(&Slot::new(name.clone(), *index), instance, now))
+            .map(|(index, instance)| {
+                let wish = wish_for(*index, spec, operator, self.shutdown_record());
+                let numbered = spec.is_some_and(|spec| spec.instances.numbered());
+                let status =
+                    self.instance_status(Slot::new(name.clone(), *index), instance, numbered, &wish, now);
+                desired = match (&wish, status.phase) {
+                    (Wish::Stop(_), _) => desired,
+                    (Wish::Run, PhaseKind::Completed) if desired == Desired::Stopped => Desired::Completed,
+                    (Wish::Run, PhaseKind::Completed) => desired,
+                    (Wish::Run, _) => Desired::Running,
+                };
+                status
+            })
             .collect();
-        let wished = |index: u32| self.wish_of(&Slot::new(name.clone(), index)).is_run();
-        let running = instances.iter().any(|i| wished(i.slot.index) && i.phase != PhaseKind::Completed);
-        let completed = instances.iter().any(|i| wished(i.slot.index) && i.phase == PhaseKind::Completed);
-        let desired = match (running, completed) {
-            (true, _) => Desired::Running,
-            (false, true) => Desired::Completed,
-            (false, false) => Desired::Stopped,
-        };
         ProgramStatus {
             name: name.clone(),
             desired,
@@ -50,7 +56,7 @@ impl Supervisor {
             ready: u32::try_from(instances.iter().filter(|i| i.ready).count()).unwrap_or(u32::MAX),
             wanted: match desired {
                 Desired::Stopped => 0,
-                Desired::Running | Desired::Completed => wanted_count(spec, self.overrides.get(name)),
+                Desired::Running | Desired::Completed => wanted_count(spec, operator),
             },
             flag: self.flag(name),
             as_wanted: instances.iter().all(|i| i.settled == Settled::Good || self.is_running_as_wanted(i)),
@@ -76,13 +82,20 @@ impl Supervisor {
         Some(format!("scaled to {} by {} (the file says {})", scale.count, scale.by.who, scale.file_count))
     }
 
-    fn instance_status(&self, slot: &Slot, instance: &Instance, now: Moment) -> InstanceStatus {
+    fn instance_status(
+        &self,
+        slot: Slot,
+        instance: &Instance,
+        numbered: bool,
+        wish: &Wish,
+        now: Moment,
+    ) -> InstanceStatus {
         let run = instance.run();
         let live = run.filter(|run| run.exit.is_none());
-        let numbered = self.spec(&slot.program).is_some_and(|spec| spec.instances.numbered());
-        let label = run.map_or_else(|| InstanceLabel::of(slot, numbered), |run| run.label.clone());
+        let label = run.map_or_else(|| InstanceLabel::of(&slot, numbered), |run| run.label.clone());
         InstanceStatus {
-            slot: slot.clone(),
+            settled: self.settled(&slot.program, instance, wish, now),
+            slot,
             label,
             phase: instance.kind(),
             run: run.map(|run| run.id),
@@ -112,14 +125,12 @@ impl Supervisor {
                 Phase::Waiting(_) => waits_text(self.most_flights()),
                 _ => instance.reason(now),
             },
-            settled: self.settled(slot, instance, now),
         }
     }
 
     /// Whether a command that waits for this instance may stop waiting.
-    fn settled(&self, slot: &Slot, instance: &Instance, now: Moment) -> Settled {
-        let wish = self.wish_of(slot);
-        match (&instance.phase, &wish) {
+    fn settled(&self, program: &ProgramName, instance: &Instance, wish: &Wish, now: Moment) -> Settled {
+        match (&instance.phase, wish) {
             (
                 Phase::Waiting(_)
                 | Phase::Starting(_)
@@ -132,7 +143,7 @@ impl Supervisor {
             (Phase::Running(run), Wish::Stop(_)) if run.patience == Patience::GivenUp => Settled::Bad,
             (Phase::Running(_), Wish::Stop(_)) => Settled::Moving,
             (Phase::Running(run), Wish::Run) => match (&instance.replace, run.started_at) {
-                (Some(_), _) if self.replacing_has_stopped(&slot.program) => Settled::Bad,
+                (Some(_), _) if self.replacing_has_stopped(program) => Settled::Bad,
                 (Some(_), _) if run.patience == Patience::GivenUp => Settled::Bad,
                 (Some(_), _) | (None, None) => Settled::Moving,
                 (None, Some(at)) if run.ready.by != ReadyBy::Spawn || now.since(at) >= LIVED => Settled::Good,

@@ -79,16 +79,30 @@ impl Drop for Past {
     }
 }
 
-/// A file's number and when it was made. Its time counts in ticks of the kernel, of ten milliseconds at most.
+/// A file's number and when it was made. Its times count in ticks of the kernel, of ten milliseconds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Untouched {
     inode: u64,
     modified: (i64, i64),
+    /// Of anything about it, its name included.
+    changed: (i64, i64),
 }
 
 impl Untouched {
     fn of(stat: &rustix::fs::Stat) -> Self {
-        Self { inode: stat.st_ino, modified: (stat.st_mtime, stat.st_mtime_nsec as i64) }
+        Self {
+            inode: stat.st_ino,
+            modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Which file this open one is, if it is still as it was made, and has the one name that it was made with. Whoever renamed it in
+    /// the very tick in which it was made goes unseen: for what is shown, and not for what is decided.
+    pub fn still(&self, file: impl AsFd) -> Option<FileId> {
+        let stat = rustix::fs::fstat(file).ok()?;
+        let same = self.is_so(&stat) && stat.st_nlink == 1;
+        same.then_some(FileId { device: stat.st_dev, inode: stat.st_ino })
     }
 
     fn is_so(&self, stat: &rustix::fs::Stat) -> bool {
