@@ -82,7 +82,6 @@ fn build(
     let (inbox, mut mailbox) = inbox::inbox()
         .map_err(|error| StartError::new(format!("error: cannot make the mailbox: {error}")))?;
     let keeper_pid = nix::unistd::getppid().as_raw().unsigned_abs();
-
     let api = &plan.supervisor.api;
     let group = api.group.as_deref().map(find_group).transpose()?;
     let server = listen(&places, api, group, &mut inherited, &sender, &inbox)?;

@@ -145,12 +145,12 @@ impl World {
     pub(super) fn conclude(&mut self) {
         self.write_down();
         self.dialogue.tell();
+        if !self.entries.is_empty() {
+            self.journal.add_all(std::mem::take(&mut self.entries));
+        }
         for cgroup in self.emptied.drain(..) {
             // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
             let _ = cgroup::remove(&cgroup);
-        }
-        if !self.entries.is_empty() {
-            self.journal.add_all(std::mem::take(&mut self.entries));
         }
     }
 
