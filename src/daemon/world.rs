@@ -22,8 +22,8 @@ use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-/// So many that are found idle are told at once: many enough to be worth a message to the keeper, and few enough that the first are
-/// signalled, and die, while the last are looked at.
+/// So many that are found idle are told at once: many enough that those who end do not come between each two signals, and few enough
+/// that the first are signalled, and end, while the last are looked at.
 const IDLE_TOGETHER: usize = 256;
 
 /// Everything outside of the core.
