@@ -242,7 +242,7 @@ impl Dialogue {
         let free = process.spec.work.kind == LockKind::State || process.lock.take();
         // Last of all: whoever spoke before that has been heard.
         let idle = free
-            && self.folders.untouched_lock(&process.owner.label, untouched).is_some()
+            && self.folders.is_untouched(&process.owner.label, untouched)
             && self.ears.are_done()
             && self.board.is_blank(process.run);
         if !(idle || was_held) {

@@ -245,3 +245,24 @@ pub(super) fn log_paths(spec: &Program, owner: &Owner) -> Vec<(LogStream, Option
     }
     paths
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_lock_of_the_supervisor_before_is_given_back() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let is_free = || std::fs::File::open(&path).unwrap().try_lock().is_ok();
+        let keepers = std::fs::File::open(&path).unwrap();
+        assert!(flock::try_shared(&keepers).unwrap());
+        let mut lock = OwnLock { file: Some(Arc::new(keepers.into())), ..OwnLock::default() };
+        lock.give_back();
+        assert!(!is_free(), "nobody has said that it might be ours");
+        lock.may_be_held();
+        lock.give_back();
+        assert!(is_free() && !lock.is_held());
+        assert!(lock.take() && !is_free());
+    }
+}

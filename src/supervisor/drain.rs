@@ -60,7 +60,7 @@ impl Instance {
 
     /// The gate. Mostly nothing is in hand, and that is known at once: it is told as a phase only where it is not.
     fn wait_for_task(&mut self, turn: &mut Turn<'_>, run: Run) {
-        if run.spec.work.on_stop == OnStop::Signal || mutant!(SkipGate) {
+        if !run.waits_for_task() || mutant!(SkipGate) {
             return self.ask_to_stop(turn, run);
         }
         let until = patience_ends(turn, &run);
@@ -203,7 +203,7 @@ impl Instance {
                 let was_busy = run.busy_since.take().is_some();
                 let run_id = run.id;
                 // Signalled in the middle of a task, its time begins only now.
-                let graced = run.patience == Patience::Graced || run.spec.work.on_stop == OnStop::Wait;
+                let graced = run.patience == Patience::Graced || run.waits_for_task();
                 if was_busy && !graced {
                     run.patience = Patience::Graced;
                     let deadline = turn.now + super::stop::last_wait(&run.spec.stop);
@@ -298,6 +298,11 @@ fn note_hook(turn: &mut Turn<'_>, run: &Run, hook: HookKind, exit: Option<Exit>)
 }
 
 impl Run {
+    /// Whether its first signal comes after its task.
+    fn waits_for_task(&self) -> bool {
+        self.spec.work.on_stop == OnStop::Wait || self.of_unknown_plan
+    }
+
     pub(super) fn is_busy(&mut self, since: Moment, what: Option<String>) {
         self.busy_since = Some(since);
         self.busy_what = what;

@@ -141,6 +141,9 @@ pub struct Run {
     pub started_at: Option<Moment>,
     /// It was taken over from an earlier supervisor process.
     pub adopted: bool,
+    /// It was found without a record, launched from another plan: by which rules nobody knows, so a stop waits for its task whatever
+    /// `on_stop` says now.
+    pub of_unknown_plan: bool,
     /// How main ended, once it has.
     pub exit: Option<(Exit, Moment)>,
     /// It was asked to stop, so its exit says nothing about its health.

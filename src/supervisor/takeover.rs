@@ -189,6 +189,7 @@ impl Instance {
     fn adopt(&mut self, turn: &mut Turn<'_>, entry: &TableEntry, spec: Arc<Program>) {
         let mut run = Run::new(entry.run, entry.label.clone(), spec, turn.generation);
         run.adopted = true;
+        run.of_unknown_plan = entry.generation != turn.generation;
         let why = "found running by a supervisor that had no record of it".to_owned();
         self.enter(turn, Phase::Starting(run), Some(why));
     }
@@ -276,6 +277,7 @@ impl Run {
             pid: None,
             started_at: None,
             adopted: false,
+            of_unknown_plan: false,
             exit: None,
             asked: false,
             ready,

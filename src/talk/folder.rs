@@ -126,16 +126,12 @@ impl Folders {
         Ok(Self { above: open_base(base)? })
     }
 
-    /// Which file the instance's own working lock is, if it is still the one, as it was made.
-    pub fn untouched_lock(&self, label: &InstanceLabel, untouched: Untouched) -> Option<FileId> {
-        let stat = rustix::fs::statat(&self.above, lock_of(label), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let file = FileId { device: stat.st_dev, inode: stat.st_ino };
-        untouched.is_so(&stat).then_some(file)
+    /// Whether the instance's own working lock is still the one, as it was made.
+    pub fn is_untouched(&self, label: &InstanceLabel, untouched: Untouched) -> bool {
+        let lock = format!("{}/lock", label.as_str());
+        let stat = rustix::fs::statat(&self.above, lock, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| untouched.is_so(&stat))
     }
-}
-
-fn lock_of(label: &InstanceLabel) -> String {
-    format!("{}/lock", label.as_str())
 }
 
 /// Whether the path of the instance's socket does not fit into a socket's address.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{EnvFile, Opened, make as make_and_keep, remove, reopen, sweep, too_long};
+use super::{EnvFile, Folders, Opened, make as make_and_keep, remove, reopen, sweep, too_long};
 use crate::model::InstanceLabel;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -348,4 +348,27 @@ fn paths_that_do_not_fit_are_refused_before_anything_is_made() {
         let made = make(&deep, &InstanceLabel::recorded(bad), None, false, &EnvFile::default());
         assert_eq!(made.unwrap_err().raw_os_error(), Some(libc::EINVAL), "{bad}");
     }
+}
+
+#[test]
+fn a_lock_that_was_written_linked_or_replaced_is_not_as_it_was_made() {
+    let rig = Rig::new();
+    let folders = Folders::open(&rig.base()).unwrap();
+    let spoilers: [fn(&Path); 3] = [
+        |lock| fs::write(lock, "x").unwrap(),
+        |lock| fs::hard_link(lock, lock.with_extension("more")).unwrap(),
+        |lock| fs::rename(fs::canonicalize(lock.with_file_name("env")).unwrap(), lock).unwrap(),
+    ];
+    for spoil in spoilers {
+        let Opened { places, lock, untouched, .. } = rig.make().unwrap();
+        assert!(untouched.still(&lock).is_some() && folders.is_untouched(&label(), untouched));
+        spoil(&places.lock);
+        assert_eq!(untouched.still(&lock), None);
+    }
+    // As long as it is open, its number is nobody else's.
+    let Opened { places, lock: _open, untouched, .. } = rig.make().unwrap();
+    fs::remove_file(&places.lock).unwrap();
+    assert!(!folders.is_untouched(&label(), untouched));
+    fs::write(&places.lock, "").unwrap();
+    assert!(!folders.is_untouched(&label(), untouched));
 }

@@ -15,6 +15,8 @@ pub(super) struct RunDto {
     pub(super) generation: u64,
     pid: Option<u32>,
     started_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    of_unknown_plan: bool,
     exit: Option<(ExitDto, u64)>,
     asked: bool,
     /// Its timeout in nanoseconds, where it has to say that it is ready.
@@ -84,6 +86,7 @@ impl RunDto {
             generation: run.generation.0,
             pid: run.pid,
             started_at: run.started_at.map(Moment::as_nanos),
+            of_unknown_plan: run.of_unknown_plan,
             exit: run.exit.map(|(exit, at)| (ExitDto::of(exit), at.as_nanos())),
             asked: run.asked,
             notify: match run.ready.by {
@@ -120,6 +123,7 @@ impl RunDto {
             pid: self.pid,
             started_at: moment(self.started_at),
             adopted: true,
+            of_unknown_plan: self.of_unknown_plan,
             exit: self.exit.map(|(exit, at)| (exit.restore(), Moment::from_nanos(at))),
             asked: self.asked,
             ready: match self.notify {

@@ -7,6 +7,7 @@
 //! - `start web`, `stop web force`, `restart web.2 force`, `signal web`, `scale web 3`, `shutdown force`
 //! - `wait 5s` or `wait 100ms`: time passes, in ticks as the core wants them
 //! - `crash`, `crash 20s`: the supervisor dies and comes back at once, or so much later; `crash at 2: LINE`: it dies when two actions of LINE are done
+//! - `amnesia`: the same at once, and the records are lost
 //! - `show web`: phase and reason of each instance; `waits`: what a shutdown waits for, and how many drain
 
 use crate::model::{
@@ -96,6 +97,10 @@ impl Stage {
             "wait" => return self.wait(words[1]),
             "crash" => {
                 self.now = self.now + words.get(1).map_or(Duration::ZERO, |text| span(text));
+                return self.come_back();
+            }
+            "amnesia" => {
+                self.instances.clear();
                 return self.come_back();
             }
             "show" => return self.show(words[1]),

@@ -158,3 +158,20 @@ fn a_shutdown_goes_on() {
             => finish 0",
     );
 }
+
+#[test]
+fn who_lost_the_records_of_another_plan_waits_for_a_task_whatever_the_file_says_now() {
+    tell(
+        "plan web:work
+            => launch web.1#1 as web: web
+         launched web.1
+         plan web:work:v2:signal
+            => look at web.1#1
+         amnesia
+         stop web
+            => look at web.1#1
+         idle web.1
+            => ask web.1#1 SIGTERM
+            => forget web.1#1",
+    );
+}

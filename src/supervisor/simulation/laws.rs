@@ -246,10 +246,7 @@ impl Sim {
             }
             return Ok(());
         }
-        // A supervisor that lost its records knows of the file alone how to stop what it finds.
-        let known = if self.watch.amnesia { self.core.spec(&process.slot.program) } else { None };
-        let specs = [Some(&process.spec), known];
-        let at_once = specs.into_iter().flatten().any(|spec| spec.work.on_stop == OnStop::Signal);
+        let at_once = process.spec.work.on_stop == OnStop::Signal;
         let busy = process.busy || !process.looked;
         demand(!busy || at_once || overran, Law::Busy, || {
             format!("{run} was signalled in the middle of a task")
