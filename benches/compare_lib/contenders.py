@@ -165,7 +165,9 @@ class Sppm(Contender):
         return done.stdout.split()[-1]
 
     def configure(self):
-        self.file = self.folder / "sppm.yaml"
+        # A folder of its own, as /etc/sppm is: nobody else writes there.
+        self.file = self.folder / "etc" / "sppm.yaml"
+        self.file.parent.mkdir()
         self.indices = list(range(self.size))
         self.write()
 

@@ -3,9 +3,10 @@
 use crate::linux::users::ResolvedUser;
 use crate::model::{Inherit, InstanceLabel, Program, RunId, Slot};
 use crate::talk::Places;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What is inherited, whatever `inherit_environment` says.
@@ -13,10 +14,14 @@ const BASICS: [&str; 3] = ["PATH", "LANG", "TZ"];
 /// Where programs are looked for when nobody says (the value that login(1) uses for everybody).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-type Variables = BTreeMap<OsString, OsString>;
+/// What all programs can inherit.
+pub(super) type Base = BTreeMap<OsString, OsString>;
+
+/// Those of a run: as they are in the base, the plan, the account, or made for it.
+pub(super) type Variables<'a> = BTreeMap<Cow<'a, OsStr>, Cow<'a, OsStr>>;
 
 /// The supervisor's own variables, less those that speak to it alone.
-pub(super) fn inherited() -> Variables {
+pub(super) fn inherited() -> Base {
     std::env::vars_os().filter(|(name, _)| !is_our_own(name)).collect()
 }
 
@@ -27,37 +32,45 @@ fn is_our_own(name: &OsStr) -> bool {
 }
 
 /// Everything that `run` gets, sorted by name.
-pub(super) fn build(
-    base: &Variables,
-    spec: &Program,
-    slot: &Slot,
-    label: &InstanceLabel,
-    ways: &Ways<'_>,
-    user: Option<&ResolvedUser>,
-) -> Variables {
-    let mut variables: Variables = base
+pub(super) fn build<'a>(
+    base: &'a Base,
+    spec: &'a Program,
+    slot: &'a Slot,
+    label: &'a InstanceLabel,
+    ways: &Ways<'a>,
+    user: Option<&'a ResolvedUser>,
+) -> Variables<'a> {
+    let mut variables: Variables<'a> = base
         .iter()
         .filter(|(name, _)| inherits(&spec.inherit_environment, name))
-        .map(|(name, value)| (name.clone(), value.clone()))
+        .map(|(name, value)| (Cow::from(name), Cow::from(value)))
         .collect();
-    variables.entry("PATH".into()).or_insert_with(|| DEFAULT_PATH.into());
+    variables.entry(fixed("PATH")).or_insert_with(|| fixed(DEFAULT_PATH));
     if let Some(user) = user {
-        variables.insert("USER".into(), user.name.clone().into());
-        variables.insert("LOGNAME".into(), user.name.clone().into());
-        variables.insert("HOME".into(), user.home.clone().into());
-        variables.insert("SHELL".into(), user.shell.clone().into());
+        variables.insert(fixed("USER"), fixed(&user.name));
+        variables.insert(fixed("LOGNAME"), fixed(&user.name));
+        variables.insert(fixed("HOME"), fixed(&user.home));
+        variables.insert(fixed("SHELL"), fixed(&user.shell));
     }
     for (name, value) in &spec.environment {
         match value {
-            Some(value) => variables.insert(name.into(), value.fill(slot, label).into()),
+            Some(value) => variables.insert(fixed(name), made(value.fill(slot, label))),
             None => variables.remove(OsStr::new(name)),
         };
     }
-    variables.insert("SPPM_NAME".into(), slot.program.as_str().into());
-    variables.insert("SPPM_INSTANCE".into(), label.as_str().into());
-    variables.insert("SPPM_INDEX".into(), slot.index.to_string().into());
+    variables.insert(fixed("SPPM_NAME"), fixed(slot.program.as_str()));
+    variables.insert(fixed("SPPM_INSTANCE"), fixed(label.as_str()));
+    variables.insert(fixed("SPPM_INDEX"), made(slot.index.to_string()));
     ways.name(spec, &mut variables);
     variables
+}
+
+fn fixed<'a, T: AsRef<OsStr> + ?Sized>(text: &'a T) -> Cow<'a, OsStr> {
+    Cow::Borrowed(text.as_ref())
+}
+
+fn made<'a>(text: String) -> Cow<'a, OsStr> {
+    Cow::Owned(text.into())
 }
 
 /// By which ways a run talks with the supervisor.
@@ -70,18 +83,18 @@ pub(super) struct Ways<'a> {
     pub(super) socket: &'a Path,
 }
 
-impl Ways<'_> {
-    fn name(&self, spec: &Program, variables: &mut Variables) {
-        variables.insert("SPPM_RUN".into(), self.run.to_string().into());
-        variables.insert("SPPM_LOCK".into(), self.lock.into());
-        variables.insert("SPPM_NOTIFY".into(), (&self.places.notify).into());
-        variables.insert("SPPM_ENV".into(), (&self.places.env).into());
-        variables.insert("SPPM_SOCKET".into(), self.socket.into());
+impl<'a> Ways<'a> {
+    fn name(&self, spec: &Program, variables: &mut Variables<'a>) {
+        variables.insert(fixed("SPPM_RUN"), made(self.run.to_string()));
+        variables.insert(fixed("SPPM_LOCK"), fixed(self.lock));
+        variables.insert(fixed("SPPM_NOTIFY"), fixed(&self.places.notify));
+        variables.insert(fixed("SPPM_ENV"), fixed(&self.places.env));
+        variables.insert(fixed("SPPM_SOCKET"), fixed(self.socket));
         if let Some(socket) = &self.places.sd {
-            variables.insert("NOTIFY_SOCKET".into(), socket.into());
+            variables.insert(fixed("NOTIFY_SOCKET"), fixed(socket));
         }
         if let Some(every) = spec.watchdog {
-            variables.insert("WATCHDOG_USEC".into(), every.as_micros().to_string().into());
+            variables.insert(fixed("WATCHDOG_USEC"), made(every.as_micros().to_string()));
         }
     }
 }
@@ -99,9 +112,11 @@ fn inherits(rule: &Inherit, name: &OsStr) -> bool {
 }
 
 /// `NAME=value` each, for execve(2). An entry with a NUL byte cannot exist there and is left out.
-pub(super) fn encode(variables: &Variables) -> Vec<CString> {
-    let entry = |(name, value): (&OsString, &OsString)| {
-        let mut bytes = name.clone().into_vec();
+pub(super) fn encode(variables: &Variables<'_>) -> Vec<CString> {
+    let entry = |(name, value): (&Cow<'_, OsStr>, &Cow<'_, OsStr>)| {
+        // With room for the NUL.
+        let mut bytes = Vec::with_capacity(name.len() + value.len() + 2);
+        bytes.extend_from_slice(name.as_bytes());
         bytes.push(b'=');
         bytes.extend_from_slice(value.as_bytes());
         CString::new(bytes).ok()

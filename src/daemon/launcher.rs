@@ -16,8 +16,7 @@ use crate::model::{
     Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, RunId, StderrSink, Template,
 };
 use crate::talk::{self, EnvFile, Past, Places, Untouched};
-use std::collections::BTreeMap;
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -83,7 +82,7 @@ struct Folder {
 
 /// What all launches have in common.
 struct Bench {
-    base: BTreeMap<OsString, OsString>,
+    base: environment::Base,
     cgroups: Option<Cgroups>,
     /// What programs find as `SPPM_SOCKET`.
     socket: PathBuf,
@@ -154,7 +153,7 @@ impl Bench {
             (None, Command::Shell(text)) => vec!["/bin/sh".to_owned(), "-c".to_owned(), fill(text)],
         };
         let program = argv.first().cloned().unwrap_or_default();
-        let candidates = candidates(&program, variables.get(&OsString::from("PATH")));
+        let candidates = candidates(&program, variables.get(OsStr::new("PATH")).map(AsRef::as_ref));
         if let (None, Some(argv0)) = (&instead, &spec.argv0)
             && let Some(first) = argv.first_mut()
         {
@@ -235,7 +234,7 @@ fn not_made(what: &str, path: &Path, error: &io::Error) -> LaunchFailure {
 }
 
 /// The paths that execvp(3) would try.
-fn candidates(program: &str, path: Option<&OsString>) -> Vec<String> {
+fn candidates(program: &str, path: Option<&OsStr>) -> Vec<String> {
     if program.contains('/') {
         return vec![program.to_owned()];
     }
@@ -266,8 +265,8 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_for_as_execvp_does() {
-        let path = OsString::from("/a::/b");
-        assert_eq!(candidates("x", Some(&path)), ["/a/x", "./x", "/b/x"]);
-        assert_eq!(candidates("./x", Some(&path)), ["./x"]);
+        let path = OsStr::new("/a::/b");
+        assert_eq!(candidates("x", Some(path)), ["/a/x", "./x", "/b/x"]);
+        assert_eq!(candidates("./x", Some(path)), ["./x"]);
     }
 }

@@ -105,7 +105,7 @@ fn build(
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
         entries: Vec::new(),
-        emptied: Vec::new(),
+        released: Vec::new(),
         killers: Killers::begin(read_file),
         records,
         wishes,

@@ -26,6 +26,13 @@ use std::path::PathBuf;
 /// that the first are signalled, and end, while the last are looked at.
 const IDLE_TOGETHER: usize = 256;
 
+/// What is left to be done about a run that is over.
+pub(super) struct Released {
+    run: RunId,
+    parent: Parent,
+    cgroup: Option<PathBuf>,
+}
+
 /// Everything outside of the core.
 pub(super) struct World {
     pub(super) keeper: Sender,
@@ -42,8 +49,8 @@ pub(super) struct World {
     pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
-    /// Cgroups of runs that are over: removed when nobody waits for that.
-    pub(super) emptied: Vec<PathBuf>,
+    /// Runs that are released: everybody is told when nobody waits for that.
+    pub(super) released: Vec<Released>,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -148,9 +155,16 @@ impl World {
         if !self.entries.is_empty() {
             self.journal.add_all(std::mem::take(&mut self.entries));
         }
-        for cgroup in self.emptied.drain(..) {
-            // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
-            let _ = cgroup::remove(&cgroup);
+        for Released { run, parent, cgroup } in self.released.drain(..) {
+            self.logger.detach(run);
+            if parent == Parent::Keeper {
+                // A keeper that is gone has nothing to release; that news is on its way.
+                let _ = self.keeper.send(&Order::Release { run });
+            }
+            if let Some(cgroup) = cgroup {
+                // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
+                let _ = cgroup::remove(&cgroup);
+            }
         }
     }
 
@@ -262,7 +276,10 @@ impl World {
             Stage::Execed => {
                 let ours = process.executed();
                 // The one before ordered it, and only now it has its user.
-                if let (false, None, Some(uid)) = (ours, process.owner.helper_of, proc::user(pid)) {
+                if !ours
+                    && process.owner.helper_of.is_none()
+                    && let Some(uid) = proc::user(pid)
+                {
                     self.dialogue.channel.admit(run, &process.owner.label, Some(uid));
                 }
                 self.expected.remove(run);
@@ -347,18 +364,13 @@ impl World {
 
     fn release(&mut self, run: RunId) {
         self.trees.forget(run);
-        self.logger.detach(run);
         self.expected.remove(run);
         let Some(process) = self.processes.remove(&run) else { return };
-        if process.owner.helper_of.is_none() {
+        let Process { owner, parent, .. } = *process;
+        let is_helper = owner.helper_of.is_some();
+        if !is_helper {
             self.dialogue.end(run);
         }
-        if process.parent == Parent::Keeper {
-            // A keeper that is gone has nothing to release; that news is on its way.
-            let _ = self.keeper.send(&Order::Release { run });
-        }
-        if let (Some(cgroup), None) = (&process.owner.cgroup, process.owner.helper_of) {
-            self.emptied.push(cgroup.clone());
-        }
+        self.released.push(Released { run, parent, cgroup: owner.cgroup.filter(|_| !is_helper) });
     }
 }

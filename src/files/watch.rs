@@ -6,8 +6,8 @@
 
 use super::kind::fs_kind;
 use super::trail::{self, Folder, Signature};
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
-use notify::{RecommendedWatcher, RecursiveMode};
+use notify::event::{EventKind, ModifyKind};
+use notify::{EventKindMask, RecommendedWatcher, RecursiveMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,17 @@ const FAST: Duration = Duration::from_secs(2);
 
 /// Notices closer together than this cause one look.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the kernel is asked to tell of a vital folder: names that come and go, and files that were written when they are closed. Not each write,
+/// not reading: programs may have their logs in the same folder. Who keeps a file open, having written it, is found by the net.
+const KINDS: EventKindMask = EventKindMask::CREATE
+    .union(EventKindMask::REMOVE)
+    .union(EventKindMask::MODIFY_NAME)
+    .union(EventKindMask::MODIFY_META)
+    .union(EventKindMask::ACCESS_CLOSE);
+
+/// And of the others: that they were moved themselves.
+const KINDS_ABOVE: EventKindMask = EventKindMask::MODIFY_NAME;
 
 /// A folder may change while its watch is set up; after so many rounds the net has to do.
 const ROUNDS: u32 = 4;
@@ -104,11 +115,10 @@ struct Notice {
 
 impl notify::EventHandler for Notice {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
-        let harmless = event.as_ref().is_ok_and(|event| !event.need_rescan() && only_read(event.kind));
         if event.is_ok_and(|event| self.concerns_a_watch(&event)) {
             self.stale.store(true, Ordering::Release);
         }
-        if !harmless && !self.told.swap(true, Ordering::AcqRel) {
+        if !self.told.swap(true, Ordering::AcqRel) {
             let _ = self.inbox.send(Message::Notice);
         }
     }
@@ -121,26 +131,12 @@ impl Notice {
     }
 }
 
-/// Opening and closing without writing, our own included.
-fn only_read(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(AccessKind::Close(mode)) => matches!(mode, AccessMode::Read | AccessMode::Execute),
-        EventKind::Access(AccessKind::Open(_) | AccessKind::Read) => true,
-        EventKind::Access(AccessKind::Any | AccessKind::Other)
-        | EventKind::Any
-        | EventKind::Create(_)
-        | EventKind::Modify(_)
-        | EventKind::Remove(_)
-        | EventKind::Other => false,
-    }
-}
-
 struct State {
     notice: Notice,
     on_hint: Box<dyn Fn() + Send>,
     method: Arc<Mutex<String>>,
     signatures: BTreeMap<PathBuf, Signature>,
-    notices: Option<RecommendedWatcher>,
+    notices: Option<Notices>,
     /// The folders that `notices` was last set up for.
     armed: BTreeMap<PathBuf, Folder>,
     /// Why notices alone are not enough.
@@ -243,15 +239,25 @@ impl State {
     }
 }
 
+/// Those who ask the kernel, each for all of its folders the same. They ask as long as they live.
+struct Notices {
+    vital: RecommendedWatcher,
+    above: RecommendedWatcher,
+}
+
 /// A watch on each folder, and the first vital one that cannot be watched.
 fn new_notices(
     notice: Notice,
     folders: &BTreeMap<PathBuf, Folder>,
-) -> notify::Result<(RecommendedWatcher, Option<String>)> {
-    let mut notices = <RecommendedWatcher as notify::Watcher>::new(notice, notify::Config::default())?;
+) -> notify::Result<(Notices, Option<String>)> {
+    let about = |kinds, notice| -> notify::Result<RecommendedWatcher> {
+        notify::Watcher::new(notice, notify::Config::default().with_event_kinds(kinds))
+    };
+    let mut notices = Notices { vital: about(KINDS, notice.clone())?, above: about(KINDS_ABOVE, notice)? };
     let mut blind = None;
     for (path, folder) in folders {
-        let watched = notify::Watcher::watch(&mut notices, path, RecursiveMode::NonRecursive);
+        let watcher = if folder.vital { &mut notices.vital } else { &mut notices.above };
+        let watched = notify::Watcher::watch(watcher, path, RecursiveMode::NonRecursive);
         if let (Err(error), true, None) = (watched, folder.vital, &blind) {
             blind = Some(format!("{} cannot be watched: {}", path.display(), reason(&error)));
         }

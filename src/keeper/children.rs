@@ -85,11 +85,15 @@ impl Keeper {
     }
 
     /// It has descriptors of its own, or none any more.
+    fn empty_row(&mut self, serial: Serial) {
+        if let Some(row) = self.table.get_mut(serial).and_then(Entry::row).and_then(Option::as_mut) {
+            self.rows.empty(row);
+        }
+    }
+
+    /// It is executed or dead: it shares nothing with us any more.
     fn take_row(&mut self, serial: Serial) {
-        if let Some(entry) = self.table.get_mut(serial)
-            && let Progress::Starting { row, .. } = &mut entry.progress
-            && let Some(row) = row.take()
-        {
+        if let Some(row) = self.table.get_mut(serial).and_then(Entry::row).and_then(Option::take) {
             self.rows.give_back(row);
         }
     }
@@ -116,20 +120,27 @@ impl Keeper {
         if outcome == Outcome::Pending {
             return;
         }
-        self.take_row(serial);
+        self.empty_row(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
-        let Progress::Starting { report, paths, .. } = &entry.progress else { return };
+        let Progress::Starting { report, paths, row } = &mut entry.progress else { return };
         if outcome == Outcome::Apart {
             // Our own copy of the other end was in the row: only now the end can be seen.
             outcome = child_setup::outcome(report);
         }
-        let progress = match outcome {
+        let (stage, row) = match outcome {
             Outcome::Pending | Outcome::Apart => return,
-            Outcome::Execed => Progress::Running,
-            Outcome::Failed(failure) => Progress::Failing(paths.failed(failure)),
+            Outcome::Execed => (None, row.take()),
+            Outcome::Failed(failure) => (Some(paths.failed(failure)), row.take()),
         };
         self.poller.remove(report);
-        entry.progress = progress;
+        entry.progress = match stage {
+            // It still stands on its stack for a moment.
+            Some(stage) => Progress::Failing { stage, row },
+            None => {
+                row.into_iter().for_each(|row| self.rows.give_back(row));
+                Progress::Running
+            }
+        };
         self.in_flight = self.in_flight.saturating_sub(1);
         self.has_news(serial);
     }
@@ -137,8 +148,9 @@ impl Keeper {
     /// A pidfd says that its process has ended.
     pub(super) fn process_ended(&mut self, serial: Serial) {
         // How the launch went comes first, and is known now.
-        self.take_row(serial);
+        self.empty_row(serial);
         self.launch_told(serial);
+        self.take_row(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
         let Some(fds) = &entry.fds else { return };
         let exit = match pidfd::peek(&fds.pidfd) {
@@ -157,8 +169,8 @@ impl Keeper {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         match &entry.progress {
-            Progress::Failing(failure) => {
-                entry.progress = Progress::Failed(failure.clone());
+            Progress::Failing { stage, .. } => {
+                entry.progress = Progress::Failed(stage.clone());
                 // A launch that came to nothing pins nothing.
                 let _ = pidfd::reap(&fds.pidfd);
                 entry.fds = None;
@@ -180,7 +192,7 @@ impl Keeper {
         let Some(entry) = self.table.get_mut(serial) else { return };
         match entry.progress {
             Progress::Exited(_) | Progress::Failed(_) => self.forget(serial),
-            Progress::Starting { .. } | Progress::Failing(_) | Progress::Running => entry.released = true,
+            Progress::Starting { .. } | Progress::Failing { .. } | Progress::Running => entry.released = true,
         }
     }
 

@@ -44,6 +44,11 @@ fn launch() -> LaunchOrder {
     }
 }
 
+/// Too large to travel in its packet.
+fn large_launch() -> LaunchOrder {
+    LaunchOrder { environment: vec![c(&format!("A={}", "b".repeat(9000)))], ..launch() }
+}
+
 fn order_packet(order: &Order) -> Packet {
     let (bytes, beside) = order_frames::encode(order).unwrap();
     let fds = beside.all().iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
@@ -65,19 +70,21 @@ fn packet((bytes, fds): report_frames::Outgoing<'_>) -> Packet {
 
 #[test]
 fn a_launch_arrives_as_it_was_sent() {
-    let order = launch();
-    let packet = order_packet(&Order::Launch(Box::new(order.clone())));
-    let Ok(Arrived::Launch(arrived)) = order_frames::decode(packet) else { panic!("not a launch") };
-    assert_eq!(*arrived, order);
+    for (order, files) in [(launch(), 0), (large_launch(), 1)] {
+        let packet = order_packet(&Order::Launch(Box::new(order.clone())));
+        assert_eq!(packet.fds.len(), files);
+        let Ok(Arrived::Launch(arrived)) = order_frames::decode(packet) else { panic!("not a launch") };
+        assert_eq!(*arrived, order);
+    }
 }
 
 #[test]
 fn the_ends_of_a_launch_arrive_each_as_itself_or_the_launch_is_lost() {
-    for bits in 1..8 {
+    for (bits, launch) in (1..8).flat_map(|bits| [(bits, launch()), (bits, large_launch())]) {
         let [notify, sd, lock] = [1, 2, 4].map(|bit| bits & bit != 0);
         let some = |wanted: bool, text: &str| wanted.then(|| Arc::new(memory(text)));
         let ends = Ends { notify: some(notify, "n"), sd: some(sd, "s"), lock: some(lock, "l") };
-        let order = Order::Launch(Box::new(LaunchOrder { ends, ..launch() }));
+        let order = Order::Launch(Box::new(LaunchOrder { ends, ..launch }));
         let Ok(Arrived::Launch(arrived)) = order_frames::decode(order_packet(&order)) else {
             panic!("not a launch")
         };
@@ -123,7 +130,7 @@ fn what_is_told_above_arrives_unless_it_is_too_long() {
 
 #[test]
 fn a_launch_that_lost_its_file_keeps_run_and_tag() {
-    let order = launch();
+    let order = large_launch();
     let (bytes, _) = order_frames::encode(&Order::Launch(Box::new(order.clone()))).unwrap();
     let lost = Packet { bytes, fds: Vec::new(), cut: true };
     let Ok(Arrived::LostLaunch { run, tag, errno }) = order_frames::decode(lost) else { panic!("not lost") };
@@ -194,22 +201,29 @@ proptest! {
         let _ = report_frames::decode(Packet { bytes: bytes.clone(), fds: Vec::new(), cut });
         let file = memfd::sealed("x", &bytes).unwrap();
         let mut framed = vec![2];
-        framed.extend([0; 23]);
+        framed.extend([0; 24]);
         let _ = order_frames::decode(Packet { bytes: framed, fds: vec![file], cut });
         let _ = order_frames::decode(Packet { bytes, fds: Vec::new(), cut });
     }
 
     #[test]
     fn a_cut_or_changed_launch_is_refused_or_another_launch(at in 0_usize..300, flip: u8) {
-        let packet = order_packet(&Order::Launch(Box::new(launch())));
+        let packet = order_packet(&Order::Launch(Box::new(large_launch())));
         let mut bytes = memfd::read_sealed(&packet.fds[0], 10_000).unwrap();
         let at = at % bytes.len();
         bytes[at] ^= flip;
         for bytes in [&bytes[..], &bytes[..at]] {
-            let mut framed = vec![2];
-            framed.extend([0; 23]);
+            let mut beside = vec![2];
+            beside.extend([0; 24]);
             let fds = vec![memfd::sealed("x", bytes).unwrap()];
-            let decoded = order_frames::decode(Packet { bytes: framed, fds, cut: false });
+            let decoded = order_frames::decode(Packet { bytes: beside, fds, cut: false });
+            prop_assert!(decoded.is_ok());
+            let mut inside = vec![2];
+            inside.extend([0; 23]);
+            inside.push(1);
+            inside.extend((bytes.len() as u32).to_le_bytes());
+            inside.extend(bytes);
+            let decoded = order_frames::decode(Packet { bytes: inside, fds: Vec::new(), cut: false });
             prop_assert!(decoded.is_ok());
         }
     }

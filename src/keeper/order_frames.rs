@@ -1,11 +1,12 @@
-//! [`Order`] to packet and back. A launch's bulk travels beside the packet, in a sealed memory file; its run and tag
-//! stand in the packet itself, so that even a launch whose file was lost can be answered.
+//! [`Order`] to packet and back. The bulk of a large launch travels beside the packet, in a sealed memory file; its run and
+//! tag stand in the packet itself, so that even a launch whose file was lost can be answered.
 
 use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_TAG, Order, Output};
 use super::wire::{Garbled, Reader, Writer};
 use crate::linux::memfd;
 use crate::linux::packet::Packet;
 use crate::model::{Rlimit, RlimitKind, RunId};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +16,9 @@ use std::sync::Arc;
 
 /// The longest launch, in bytes. execve(2) itself takes at most 6 MiB of arguments and environment.
 pub(super) const MAX_LAUNCH: usize = 8 * 1024 * 1024;
+
+/// A launch of so many bytes travels in its packet. Most do, and the socket has room for dozens of such.
+const MAX_INLINE: usize = 8 * 1024;
 
 /// The longest name of a held descriptor, in bytes.
 const MAX_NAME: usize = 255;
@@ -67,7 +71,12 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
             let Ends { notify, sd, lock } = &launch.ends;
             let ends = [notify, sd, lock];
             ends.iter().for_each(|end| out.u8(u8::from(end.is_some())));
-            beside.file = Some(memfd::sealed("sppm-launch", &encode_launch(launch))?);
+            let bulk = encode_launch(launch);
+            let is_small = bulk.len() <= MAX_INLINE;
+            out.option(is_small.then_some(&bulk), |out, bulk| out.bytes(bulk));
+            if !is_small {
+                beside.file = Some(memfd::sealed("sppm-launch", &bulk)?);
+            }
             beside.others.extend(ends.into_iter().flatten().map(|end| end.as_fd()));
         }
         Order::Release { run } => {
@@ -115,17 +124,27 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
             let run = RunId::from_bits(input.u128()?);
             let tag = input.bytes()?.to_vec();
             let wanted = [input.flag()?, input.flag()?, input.flag()?];
+            let bulk = input.option(Reader::bytes)?;
             input.end()?;
             if tag.len() > MAX_TAG {
                 return Err(Garbled);
             }
-            let file = fds.next();
+            let file = if bulk.is_none() { fds.next() } else { None };
             let [notify, sd, lock] =
                 wanted.map(|wanted| if wanted { fds.next().map(Arc::new) } else { None });
             // Without what it is heard by, a run would be another than was ordered.
             let whole = wanted == [notify.is_some(), sd.is_some(), lock.is_some()];
             let ends = Ends { notify, sd, lock };
-            return Ok(decode_launch_file(run, tag, file.filter(|_| whole), ends, packet.cut));
+            let bulk = match bulk.filter(|_| whole) {
+                Some(bulk) => Ok(Cow::Borrowed(bulk)),
+                None => read_bulk(file.filter(|_| whole), packet.cut).map(Cow::Owned),
+            };
+            let decode = |bulk: Cow<'_, [u8]>| decode_launch(run, tag.clone(), &bulk);
+            let launch = bulk.and_then(|bulk| decode(bulk).map_err(|Garbled| libc::EBADMSG));
+            return Ok(match launch {
+                Ok(launch) => Arrived::Launch(Box::new(LaunchOrder { ends, ..launch })),
+                Err(errno) => Arrived::LostLaunch { run, tag, errno },
+            });
         }
         3 => Order::Release { run: RunId::from_bits(input.u128()?) },
         4 => Order::Hold {
@@ -160,21 +179,10 @@ fn name(input: &mut Reader<'_>) -> Result<String, Garbled> {
     input.text().ok().filter(|name| name.len() <= MAX_NAME).ok_or(Garbled)
 }
 
-fn decode_launch_file(run: RunId, tag: Vec<u8>, file: Option<OwnedFd>, ends: Ends, cut: bool) -> Arrived {
-    let Some(file) = file else {
-        let errno = if cut { libc::EMFILE } else { libc::EBADMSG };
-        return Arrived::LostLaunch { run, tag, errno };
-    };
-    let bytes = match memfd::read_sealed(&file, MAX_LAUNCH) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            return Arrived::LostLaunch { run, tag, errno: error.raw_os_error().unwrap_or(libc::EIO) };
-        }
-    };
-    match decode_launch(run, tag.clone(), &bytes) {
-        Ok(launch) => Arrived::Launch(Box::new(LaunchOrder { ends, ..launch })),
-        Err(Garbled) => Arrived::LostLaunch { run, tag, errno: libc::EBADMSG },
-    }
+/// The bulk of a launch that came beside its packet.
+fn read_bulk(file: Option<OwnedFd>, cut: bool) -> Result<Vec<u8>, i32> {
+    let file = file.ok_or(if cut { libc::EMFILE } else { libc::EBADMSG })?;
+    memfd::read_sealed(&file, MAX_LAUNCH).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 fn encode_launch(launch: &LaunchOrder) -> Vec<u8> {

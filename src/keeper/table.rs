@@ -43,10 +43,10 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Progress {
     /// Forked; `report` tells the outcome. The paths are for the report of a failure.
-    /// It has the row until it is known to have descriptors of its own.
+    /// It has the row until it is known to share nothing with us any more.
     Starting { report: OwnedFd, paths: Box<Paths>, row: Option<Row> },
     /// It told that it failed, and is about to end.
-    Failing(Stage),
+    Failing { stage: Stage, row: Option<Row> },
     /// It never ran.
     Failed(Stage),
     /// It runs.
@@ -110,10 +110,18 @@ impl Entry {
         Self { run, tag, pid, progress, fds, released: false, queued: false, handover: false, told }
     }
 
+    /// Where its row is, if it can have one.
+    pub(super) fn row(&mut self) -> Option<&mut Option<Row>> {
+        match &mut self.progress {
+            Progress::Starting { row, .. } | Progress::Failing { row, .. } => Some(row),
+            Progress::Failed(_) | Progress::Running | Progress::Exited(_) => None,
+        }
+    }
+
     /// The next news for the supervisor, if there is any: one step after the other, the table's entries in one.
     fn next_news(&self) -> Option<(Stage, Told)> {
         let (stage, level) = match &self.progress {
-            Progress::Starting { .. } | Progress::Failing(_) => (Stage::Forked, Told::Forked),
+            Progress::Starting { .. } | Progress::Failing { .. } => (Stage::Forked, Told::Forked),
             Progress::Failed(failure) => (failure.clone(), Told::Settled),
             Progress::Running => (Stage::Execed, Told::Settled),
             Progress::Exited(exit) => (Stage::Exited(*exit), Told::Exited),
@@ -187,7 +195,7 @@ impl Table {
     /// Whether any process of the table lives.
     pub(super) fn has_live(&self) -> bool {
         self.entries.values().any(|entry| match entry.progress {
-            Progress::Starting { .. } | Progress::Failing(_) | Progress::Running => true,
+            Progress::Starting { .. } | Progress::Failing { .. } | Progress::Running => true,
             Progress::Failed(_) | Progress::Exited(_) => false,
         })
     }

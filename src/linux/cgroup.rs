@@ -2,6 +2,7 @@
 //!
 //! Never add here: any assumption about where the hierarchy is mounted; hybrid systems mount it elsewhere.
 
+use super::pseudo;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ impl Cgroups {
 pub fn members(cgroup: &Path) -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
     for_each_folder(cgroup, &mut |folder| {
-        let text = fs::read_to_string(folder.join("cgroup.procs"))?;
+        let text = pseudo::text(folder.join("cgroup.procs"))?;
         pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|&pid| pid != 0));
         Ok(())
     })?;
@@ -69,7 +70,7 @@ pub fn members(cgroup: &Path) -> io::Result<Vec<u32>> {
 
 /// Whether nothing lives in a cgroup or below it (`populated 0`). One that does not exist is empty.
 pub fn is_empty(cgroup: &Path) -> bool {
-    match fs::read_to_string(cgroup.join("cgroup.events")) {
+    match pseudo::text(cgroup.join("cgroup.events")) {
         Ok(text) => text.lines().any(|line| line == "populated 0"),
         Err(error) => is_gone(&error),
     }
@@ -150,8 +151,8 @@ pub fn of(pid: u32) -> Option<PathBuf> {
 
 /// The line `0::PATH` of /proc/PID/cgroup, below the mount that /proc/self/mountinfo shows.
 fn folder_of(pid: &str) -> Option<PathBuf> {
-    let memberships = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let memberships = pseudo::text(format!("/proc/{pid}/cgroup")).ok()?;
+    let mounts = pseudo::text("/proc/self/mountinfo").ok()?;
     locate(&memberships, &mounts)
 }
 

@@ -7,8 +7,11 @@
 //!
 //! Never add here: what the child does with them.
 
+use super::prepared::Prepared;
+use super::stack::Stack;
 use rustix::io::DupFlags;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// So many children can be on their way to be apart; who comes next is forked plainly.
@@ -17,14 +20,22 @@ const ROWS: usize = 16;
 const WIDTH: usize = 3;
 
 /// Consecutive numbers, for one child at a time. Plugged with a descriptor that means nothing while nobody needs them.
+///
+/// With a stack, and with what a child that shares our memory reads: neither goes before the row is given back.
 #[derive(Debug)]
-pub struct Row([OwnedFd; WIDTH]);
+pub struct Row {
+    places: [OwnedFd; WIDTH],
+    is_plugged: bool,
+    stack: Option<Stack>,
+    lent: ManuallyDrop<Option<Box<Prepared>>>,
+}
 
 /// The rows that are free.
 #[derive(Debug)]
 pub struct Rows {
     plug: Option<OwnedFd>,
     free: Vec<Row>,
+    can_share_memory: bool,
 }
 
 impl Rows {
@@ -36,45 +47,70 @@ impl Rows {
             rustix::fs::Mode::empty(),
         );
         let (Ok(plug), true) = (plug, super::fork::can_part()) else {
-            return Self { plug: None, free: Vec::new() };
+            return Self { plug: None, free: Vec::new(), can_share_memory: false };
         };
         let mut free = Vec::with_capacity(ROWS);
         for _ in 0..ROWS {
             let dup = || rustix::io::fcntl_dupfd_cloexec(&plug, 3);
             let (Ok(first), Ok(second), Ok(third)) = (dup(), dup(), dup()) else { break };
-            let row = Row([first, second, third]);
+            let row = Row::new([first, second, third]);
             // Somebody else's descriptor lies in between: the next ones are behind it.
             if row.is_consecutive() {
                 free.push(row);
             }
         }
         free.reverse();
-        Self { plug: Some(plug), free }
+        Self { plug: Some(plug), free, can_share_memory: super::fork::can_share_memory() }
     }
 
     /// A free row, if there is one.
     pub fn take(&mut self) -> Option<Row> {
-        self.free.pop()
+        let mut row = self.free.pop()?;
+        if self.can_share_memory && row.stack.is_none() {
+            row.stack = Stack::new();
+        }
+        Some(row)
     }
 
-    /// Closes what a row holds, and keeps its numbers.
-    pub fn give_back(&mut self, mut row: Row) {
+    /// Closes what a row holds, and keeps its numbers: its child has descriptors of its own.
+    pub fn empty(&self, row: &mut Row) {
         let Some(plug) = &self.plug else { return };
-        let plugged = row.0.iter_mut().all(|place| put(plug, place).is_ok());
-        if plugged {
+        row.is_plugged = row.is_plugged || row.places.iter_mut().all(|place| put(plug, place).is_ok());
+    }
+
+    /// To be called when the child that had it is known to be executed or dead, or was never there: it shares nothing then.
+    pub fn give_back(&mut self, mut row: Row) {
+        self.empty(&mut row);
+        // The report ends by the kernel's closing at exec, or after death: by then the child has left our memory, in both cases.
+        row.lent.take();
+        if row.is_plugged {
             self.free.push(row);
         }
     }
 }
 
 impl Row {
+    fn new(places: [OwnedFd; WIDTH]) -> Self {
+        Self { places, is_plugged: true, stack: None, lent: ManuallyDrop::new(None) }
+    }
+
     fn is_consecutive(&self) -> bool {
         let first = self.first();
-        self.0.iter().zip(first..).all(|(place, number)| place.as_raw_fd() == number)
+        self.places.iter().zip(first..).all(|(place, number)| place.as_raw_fd() == number)
+    }
+
+    /// A stack for a child that shares our memory, where one can.
+    pub(super) fn stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
+    }
+
+    /// Keeps this until the row is given back: for a child that shares our memory.
+    pub(super) fn lend(&mut self, prepared: Box<Prepared>) {
+        *self.lent = Some(prepared);
     }
 
     pub(super) fn first(&self) -> RawFd {
-        self.0[0].as_raw_fd()
+        self.places[0].as_raw_fd()
     }
 
     /// The number behind the row.
@@ -88,7 +124,8 @@ impl Row {
         told: &OwnedFd,
         output: Option<(BorrowedFd<'_>, BorrowedFd<'_>)>,
     ) -> io::Result<()> {
-        let [report, out, err] = &mut self.0;
+        self.is_plugged = false;
+        let [report, out, err] = &mut self.places;
         put(told, report)?;
         if let Some((stdout, stderr)) = output {
             put(stdout, out)?;
@@ -99,7 +136,7 @@ impl Row {
 
     /// The places of the two pipes; one for both where they are one.
     pub(super) fn output(&self, merged: bool) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
-        let [_, out, err] = &self.0;
+        let [_, out, err] = &self.places;
         (out.as_fd(), if merged { out.as_fd() } else { err.as_fd() })
     }
 }

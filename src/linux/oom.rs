@@ -1,11 +1,11 @@
 //! How often the kernel has killed a process for want of memory (`oom_kill` of /proc/vmstat, Linux 4.13): of the whole
 //! machine, those of single cgroups included.
 
-use std::fs;
+use super::pseudo;
 
 /// So many such kills since boot; `None` where the kernel does not tell.
 pub fn kills() -> Option<u64> {
-    count(&fs::read_to_string("/proc/vmstat").ok()?)
+    count(&pseudo::text("/proc/vmstat").ok()?)
 }
 
 fn count(vmstat: &str) -> Option<u64> {

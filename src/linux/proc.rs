@@ -1,6 +1,7 @@
 //! What /proc says of single processes (proc_pid_stat(5)). A pid read here may be another process a moment later: compare
 //! the start time, or hold a pidfd, before acting on it.
 
+use super::pseudo;
 use std::fs;
 use std::io;
 
@@ -81,7 +82,7 @@ pub fn comm(pid: u32) -> io::Result<String> {
 
 /// The real user of a process (`Uid` of proc_pid_status(5)); `None` where it is gone.
 pub fn user(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = pseudo::text(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
@@ -97,7 +98,7 @@ pub struct OpenFiles {
 
 /// The open files of a process; `None` where it is gone, another user's, or has no limit.
 pub fn open_files(pid: u32) -> Option<OpenFiles> {
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let limits = pseudo::text(format!("/proc/{pid}/limits")).ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     let limit = line.split_ascii_whitespace().next()?.parse().ok()?;
     let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
@@ -106,7 +107,7 @@ pub fn open_files(pid: u32) -> Option<OpenFiles> {
 
 /// Whether a process ignores a signal (`SigIgn` of proc_pid_status(5)); `None` where it is gone.
 pub fn ignores(pid: u32, signal: i32) -> Option<bool> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = pseudo::text(format!("/proc/{pid}/status")).ok()?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
     let bit = u32::try_from(signal).ok()?.checked_sub(1)?;
@@ -130,7 +131,7 @@ pub fn thread_states(pid: u32) -> io::Result<Vec<char>> {
 /// The numbers that a process has in the pid namespaces below ours, from the outermost to its own (`NSpid` of
 /// proc_pid_status(5)); none where it is in ours.
 pub fn inner_pids(pid: u32) -> Vec<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = pseudo::text(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     line.split_ascii_whitespace().skip(1).filter_map(|pid| pid.parse().ok()).collect()
 }
@@ -146,7 +147,7 @@ pub fn variable(pid: u32, name: &str) -> Option<String> {
 /// The user that logged in to the session which a process belongs to, whoever it has become since (pam_loginuid(8));
 /// `None` where there was no login or the kernel does not audit.
 pub fn login_uid(pid: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/loginuid")).ok()?;
+    let text = pseudo::text(format!("/proc/{pid}/loginuid")).ok()?;
     text.trim().parse().ok().filter(|uid| *uid != u32::MAX)
 }
 
@@ -169,7 +170,7 @@ pub fn be_modest() {
 /// Processes that were reparented to us are listed with the first thread: meant for a process with one thread.
 pub fn own_children() -> Option<Vec<u32>> {
     let thread = nix::unistd::gettid();
-    let text = fs::read_to_string(format!("/proc/self/task/{thread}/children")).ok()?;
+    let text = pseudo::text(format!("/proc/self/task/{thread}/children")).ok()?;
     Some(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 

@@ -305,6 +305,10 @@ fn ours() -> (u32, u32) {
 }
 
 fn open_base(base: &Path) -> io::Result<OwnedFd> {
+    match open_base_that_is(base) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
     match rustix::fs::mkdirat(CWD, base, Mode::from_raw_mode(0o711)) {
         Ok(()) => {
             let folder = open_base_that_is(base)?;
