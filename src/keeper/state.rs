@@ -150,7 +150,9 @@ impl Keeper {
             self.launch_next();
             self.mind_the_supervisor();
             self.tell();
-            self.thrift.tick(clock::now());
+            if self.thrift.tick(clock::now()) {
+                self.rows.forget_stacks();
+            }
             if let Some(code) = self.finished() {
                 return code;
             }

@@ -72,6 +72,11 @@ impl Rows {
         Some(row)
     }
 
+    /// Lets go of the memory of stacks that nobody stands on.
+    pub fn forget_stacks(&self) {
+        self.free.iter().filter_map(|row| row.stack.as_ref()).for_each(Stack::forget);
+    }
+
     /// Closes what a row holds, and keeps its numbers: its child has descriptors of its own.
     pub fn empty(&self, row: &mut Row) {
         let Some(plug) = &self.plug else { return };

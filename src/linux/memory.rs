@@ -1,5 +1,5 @@
-//! The memory of this process: fewer arenas (mallopt(3)), what a burst has freed goes back (malloc_trim(3)), and code that only the
-//! burst needed is mapped no longer (madvise(2)).
+//! The memory of this process: fewer arenas (mallopt(3)), what a burst has freed goes back (malloc_trim(3)), and code and stack
+//! that only the burst needed are mapped no longer (madvise(2)).
 //!
 //! Only the GNU C library has the first two calls and the habits that they are against; elsewhere they do nothing.
 //! Never add here: caches, counts of what anybody uses.
@@ -70,6 +70,30 @@ unsafe extern "C" fn forget_segments(
     1
 }
 
+/// So much below the frame that asks is left alone: what it calls itself, and the red zone.
+const STACK_KEPT: usize = 16 * 1024;
+/// Deeper calls than this are not thought of. The kernel keeps 128 MiB free for the stack of a main thread (mmap_base in
+/// arch/x86/mm/mmap.c and its siblings): nobody else's memory lies there.
+const STACK_FORGOTTEN: usize = 512 * 1024;
+
+/// Lets go of the pages of the main thread's stack that only deeper calls needed. Does nothing on other threads.
+pub fn forget_stack() {
+    if rustix::thread::gettid() == rustix::process::getpid() {
+        forget_deeper();
+    }
+}
+
+/// Only where so much of the stack can be had as [`STACK_FORGOTTEN`] says: else it is somebody else's memory.
+fn forget_deeper() {
+    let here = 0_u8;
+    let page = rustix::param::page_size();
+    let end = (&raw const here as usize).saturating_sub(STACK_KEPT) / page * page;
+    let begin = end.saturating_sub(STACK_FORGOTTEN);
+    // SAFETY: what lies below the frame of a function that is running, and of what it calls, belongs to nobody. Where nothing is
+    // mapped there, nothing happens.
+    let _only_advice = unsafe { libc::madvise(begin as *mut libc::c_void, end - begin, libc::MADV_DONTNEED) };
+}
+
 /// Knows when a burst is over and its memory can be given back.
 #[derive(Debug, Default)]
 pub struct Thrift {
@@ -103,6 +127,7 @@ impl Thrift {
             *self = Self::default();
             give_back();
             forget_code();
+            forget_stack();
         }
         over
     }
@@ -112,6 +137,48 @@ impl Thrift {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    /// Needs about four kilobytes for each level.
+    fn deep(level: u64) -> u64 {
+        let page = [level; 512];
+        let below = if level == 0 { 0 } else { deep(level - 1) };
+        below + std::hint::black_box(&page).iter().sum::<u64>() / 512
+    }
+
+    /// `Rss` of the mapping that holds this address, in kilobytes.
+    fn resident(address: usize) -> u64 {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut found = false;
+        for line in smaps.lines() {
+            let first = line.split(' ').next().unwrap();
+            if let Some((begin, end)) = first.split_once('-') {
+                let number = |text| usize::from_str_radix(text, 16);
+                found = number(begin).is_ok_and(|begin| begin <= address)
+                    && number(end).is_ok_and(|end| address < end);
+            } else if found && first == "Rss:" {
+                return line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+            }
+        }
+        panic!("no mapping has {address:x}");
+    }
+
+    #[test]
+    fn a_stack_goes_on_after_its_deeper_pages_are_forgotten() {
+        let thread = std::thread::Builder::new().stack_size(4 * STACK_FORGOTTEN).spawn(|| {
+            let above = std::hint::black_box([7_u8; 4096]);
+            let here = above.as_ptr() as usize;
+            let expected = deep(100);
+            let before = resident(here);
+            forget_stack();
+            assert!(resident(here) + 100 > before, "only the main thread's");
+            forget_deeper();
+            let after = resident(here);
+            assert!(after + 200 < before, "{before} kB before, {after} kB after");
+            assert_eq!(deep(100), expected);
+            assert_eq!(above, [7; 4096]);
+        });
+        thread.unwrap().join().unwrap();
+    }
 
     #[test]
     fn memory_is_given_back_once_and_only_after_a_burst() {

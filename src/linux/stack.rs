@@ -2,7 +2,7 @@
 //!
 //! Never add here: what runs on it.
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -30,6 +30,12 @@ impl Stack {
         unsafe { mprotect(base, guard, ProtFlags::PROT_NONE) }.ok()?;
         // SAFETY: within the mapping.
         Some(Self(unsafe { base.byte_add(guard) }))
+    }
+
+    /// Lets go of its pages. Only when nobody stands on it.
+    pub(super) fn forget(&self) {
+        // SAFETY: the mapping is ours, and what is in it means nothing any more.
+        let _only_advice = unsafe { madvise(self.0, SIZE, MmapAdvise::MADV_DONTNEED) };
     }
 
     /// Its lowest address that can be used, and its size in bytes.

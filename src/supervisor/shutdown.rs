@@ -8,11 +8,9 @@ use std::time::Duration;
 /// `shutdown_timeout` where no plan was ever accepted.
 const TIMEOUT_WITHOUT_PLAN: Duration = Duration::from_secs(120);
 
-/// So many are told first, so that the first end while the others are thought of, and twice as many each time. In tests few, so that
-/// the simulation, which has few, comes across it.
-const FEW: usize = if cfg!(test) { 1 } else { 256 };
-/// So many at a time at most.
-const MANY: usize = if cfg!(test) { 2 } else { 256 };
+/// So many are told together: those who end meanwhile do not come between, and of many thousands the first end while the last are
+/// thought of. In tests few, so that the simulation, which has few, comes across it.
+const TOGETHER: usize = if cfg!(test) { 1 } else { 1024 };
 
 /// A shutdown under way.
 #[derive(Debug)]
@@ -31,8 +29,6 @@ pub(super) struct Shutdown {
 pub(super) struct Untold {
     /// When it was declared.
     at: Moment,
-    /// How many are told next.
-    next: usize,
     /// The last is the first to be told.
     slots: Vec<Slot>,
 }
@@ -52,14 +48,13 @@ impl Supervisor {
             return;
         }
         let slots = self.slots_by_priority().into_iter().map(|(_, slot)| slot).collect();
-        self.untold = Untold { at: now, next: FEW, slots };
+        self.untold = Untold { at: now, slots };
     }
 
     /// `false`: there is nobody left to be told.
     pub(super) fn tell_some_of_the_end(&mut self) -> bool {
-        let Untold { at, next, slots } = &mut self.untold;
-        let (at, some) = (*at, slots.split_off(slots.len().saturating_sub(*next)));
-        *next = (*next * 2).min(MANY);
+        let Untold { at, slots } = &mut self.untold;
+        let (at, some) = (*at, slots.split_off(slots.len().saturating_sub(TOGETHER)));
         for slot in some.iter().rev() {
             self.settle(at, slot);
         }

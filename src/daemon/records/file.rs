@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Below this size compaction is not worth a thought.
 const SMALL: u64 = 256 * 1024;
+/// Lines that wait are written when they are so many bytes, at the latest: a larger buffer would be moved as it grows.
+const FULL: usize = 32 * 1024;
 /// The longest ledger that is read; a longer one is not ours.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -157,9 +159,12 @@ impl Records {
         if serde_json::to_writer(&mut self.unwritten, line).is_ok() {
             self.unwritten.push(b'\n');
         }
+        if self.unwritten.len() >= FULL {
+            self.flush();
+        }
     }
 
-    /// Everything that was recorded is on disk afterwards. One write(2): where the process dies in it, the last line alone is torn.
+    /// Everything that was recorded is on disk afterwards. Where the process dies in a write(2), the last line alone is torn.
     pub(in crate::daemon) fn flush(&mut self) {
         if self.unwritten.is_empty() {
             return;
