@@ -100,7 +100,7 @@ sppm compares there, not how fast it is elsewhere.
 
 The limit is `benches/compare_lib/bare.c`: posix_spawn(3) from several threads, a thread that reaps and starts again, and
 nothing else: no logs, no state, no control. For the log it is `cat`. All run the same small static C program, which writes
-down the time of its own start.
+down the time of its own start. Everything is in memory; sppm's configuration is in a folder of its own, as in /etc.
 
 - **start**: from the start of the supervisor until the last program runs.
 - **restart**: from `kill -9` of a program that was steady until its successor runs. All of

@@ -1,7 +1,7 @@
 //! The unsafe room: fork, the set-up of the child, exec.
 //!
 //! Between fork(2) and execve(2) only system calls are made, on data that was prepared before: no allocation, no lock, no
-//! panic. A child that shares our memory does not even touch errno(3), so the calls are [`raw`]. What fails is told as a
+//! panic. A child that shares our memory does not even touch errno(3), so the calls are raw ones. What fails is told as a
 //! [`Failure`] through a pipe that closes by itself when the exec succeeds.
 //!
 //! In: a [`Setup`]. Out: a [`Spawned`]. Never add here: anything that could be done before the fork, or by the program.

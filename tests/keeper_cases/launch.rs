@@ -6,8 +6,11 @@ use sppm::linux::exec_error::{Attempt, exec_error};
 use sppm::linux::{pidfd, proc};
 use sppm::model::{Exit, LaunchStage, Rlimit, RlimitKind, Signal};
 use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 pub(super) fn exits_are_told_in_order_and_pinned_until_release() {
     let rig = Rig::new();
@@ -260,6 +263,54 @@ pub(super) fn the_path_is_searched_as_execvp_does() {
     assert_eq!((errno, path.unwrap().to_str()), (libc::EACCES, closed.to_str().ok()));
     let order = LaunchOrder { output: Output::Merged, ..shell("echo ready; exec sleep 1000") };
     assert_eq!(read_line(&supervisor.launch(&order).1.stdout), "ready");
+}
+
+pub(super) fn good_and_bad_ones_at_once_each_get_what_is_theirs() {
+    let rig = Rig::new();
+    let supervisor = rig.first();
+    // Long enough that memory which is given to the next one too early is written over.
+    let long = "x".repeat(2000);
+    let orders: Vec<LaunchOrder> = (0..240_u8)
+        .map(|number| {
+            let path = c(&format!("/no/{number}/{}", &long[..100]));
+            let environment = vec![c(&format!("NUMBER={number}")), c(&format!("LONG={long}"))];
+            let order = LaunchOrder { environment, ..shell("test ${#LONG} = 2000 && exit $NUMBER") };
+            match number % 4 {
+                0 => LaunchOrder { candidates: vec![path], ..order },
+                1 => LaunchOrder { directory: path, ..order },
+                2 => LaunchOrder { stdin: Some(path), ..order },
+                _ => order,
+            }
+        })
+        .collect();
+    for order in &orders {
+        supervisor.send(&Order::Launch(Box::new(order.clone())));
+    }
+    let mut ends = BTreeMap::new();
+    while ends.len() < orders.len() {
+        let news = supervisor.news();
+        match news.stage {
+            Stage::Forked | Stage::Execed => {}
+            Stage::Failed { stage, errno, path } => {
+                ends.insert(news.run, Err((stage, errno, path)));
+            }
+            Stage::Exited(exit) => {
+                ends.insert(news.run, Ok(exit));
+            }
+        }
+    }
+    for (number, order) in (0..).zip(&orders) {
+        let failed = |stage, path: &CString| {
+            Err((stage, libc::ENOENT, Some(PathBuf::from(OsStr::from_bytes(path.as_bytes())))))
+        };
+        let wanted = match number % 4 {
+            0 => failed(LaunchStage::Exec, &order.candidates[0]),
+            1 => failed(LaunchStage::Directory, &order.directory),
+            2 => failed(LaunchStage::Stdin, order.stdin.as_ref().unwrap()),
+            _ => Ok(Exit::Code(number)),
+        };
+        assert_eq!(ends[&order.run], wanted, "{number}");
+    }
 }
 
 pub(super) fn shortages_are_failures_that_pass() {

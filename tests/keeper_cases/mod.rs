@@ -21,6 +21,7 @@ cases![
     launch::each_failure_has_its_stage_and_sentence,
     launch::a_program_being_written_is_tried_again,
     launch::two_hundred_at_once_leave_no_descriptor,
+    launch::good_and_bad_ones_at_once_each_get_what_is_theirs,
     launch::the_child_is_set_up_as_ordered,
     launch::rights_are_given_up,
     launch::the_path_is_searched_as_execvp_does,
