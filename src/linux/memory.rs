@@ -33,14 +33,24 @@ pub fn give_back() {
     };
 }
 
-/// Lets go of the pages of our own code and constants: reading arguments and YAML, say, needs a megabyte of them once. The next
-/// use of a page maps it again from the page cache, with its neighbours, within a microsecond.
+/// What Rust programs are linked to where libc is the GNU one: libc, the unwinder, the loader.
+const LIBRARIES: [&[u8]; 3] = [b"libc.so.", b"libgcc_s.so.", b"ld-linux"];
+
+/// Lets go of the pages of code and constants, ours and our libraries': reading arguments and YAML, say, needs a megabyte of them
+/// once. The next use of a page maps it again from the page cache, with its neighbours, within a microsecond.
 pub fn forget_code() {
-    // SAFETY: dl_iterate_phdr(3) calls `forget_segments` before it returns, and gives it no more than it has.
+    // SAFETY: dl_iterate_phdr(3) calls `forget_segments` before it returns, and gives it what it has.
     unsafe { libc::dl_iterate_phdr(Some(forget_segments), std::ptr::null_mut()) };
 }
 
-/// For dl_iterate_phdr(3): the program itself comes first, and the answer 1 ends the walk after it.
+/// Whether this object is the program itself, which has no name here, or one of the libraries that it is linked to. Nothing is known
+/// of others (LD_PRELOAD): they may change their own code.
+fn is_known(path: &[u8]) -> bool {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+    name.is_empty() || LIBRARIES.iter().any(|library| name.starts_with(library))
+}
+
+/// For dl_iterate_phdr(3); the answer 0 goes on with the next object.
 ///
 /// # Safety
 /// `object` must describe an object that is loaded, as dl_iterate_phdr(3) promises.
@@ -50,10 +60,14 @@ unsafe extern "C" fn forget_segments(
     _data: *mut libc::c_void,
 ) -> libc::c_int {
     // SAFETY: the caller's promise: `object` and its table of headers are readable during this call.
-    let (base, headers) = unsafe {
+    let (base, name, headers) = unsafe {
         let object = &*object;
-        (object.dlpi_addr, std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum)))
+        let headers = std::slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum));
+        (object.dlpi_addr, std::ffi::CStr::from_ptr(object.dlpi_name), headers)
     };
+    if !is_known(name.to_bytes()) {
+        return 0;
+    }
     for header in headers {
         // What the loader could write to while it relocated is not what the file says any more: that stays.
         if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
@@ -62,12 +76,12 @@ unsafe extern "C" fn forget_segments(
         let page = rustix::param::page_size() as u64;
         let begin = (base + header.p_vaddr) / page * page;
         let length = base + header.p_vaddr + header.p_memsz - begin;
-        // SAFETY: a segment of this program that was never writable holds what the file holds: whoever runs or reads there
+        // SAFETY: a segment of a file that was never writable holds what the file holds: whoever runs or reads there
         // next gets the same bytes from the file.
         let _only_advice =
             unsafe { libc::madvise(begin as *mut libc::c_void, length as usize, libc::MADV_DONTNEED) };
     }
-    1
+    0
 }
 
 /// So much below the frame that asks is left alone: what it calls itself, and the red zone.
@@ -137,6 +151,22 @@ impl Thrift {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_known_is_forgotten() {
+        for (path, known) in [
+            ("", true),
+            ("/lib/x86_64-linux-gnu/libc.so.6", true),
+            ("/lib64/ld-linux-x86-64.so.2", true),
+            ("linux-vdso.so.1", false),
+            ("/opt/libhook.so", false),
+        ] {
+            assert_eq!(is_known(path.as_bytes()), known, "{path}");
+        }
+        // And all goes on.
+        forget_code();
+        assert_eq!("12".parse(), Ok(12));
+    }
 
     /// Needs about four kilobytes for each level.
     fn deep(level: u64) -> u64 {
