@@ -9,12 +9,16 @@ use super::table::{Entry, MAX_RUNS, Progress, Serial};
 use crate::linux::child_setup::{self, Outcome};
 use crate::linux::clock;
 use crate::linux::pidfd;
-use crate::model::{Exit, LaunchStage, RunId};
+use crate::model::{Exit, LaunchStage, Moment, RunId};
+use std::time::Duration;
 
 /// Launches between fork and exec at once.
 const MAX_IN_FLIGHT: usize = 64;
 /// Forks of one turn: exits and orders in between must not wait for a thousand of them.
 const FORKS_A_TURN: usize = 16;
+/// So long a launch waits for a seat. Each is needed for microseconds, and without one the child copies all that we have; but
+/// nobody can say when a child runs whose processor or cgroup is not given any time.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Orders that wait; beyond, the supervisor's socket is not read.
 const MAX_WAITING: usize = 4096;
 
@@ -44,19 +48,37 @@ impl Keeper {
     }
 
     /// Before a table is told, all that was ordered must be in it: then the cap does not count.
-    pub(super) fn can_launch(&self) -> bool {
+    pub(super) fn can_launch(&self, now: Moment) -> bool {
         let unlimited = self.supervisor.is_none() || self.outbox.table_due();
-        !self.launches.is_empty() && (unlimited || self.in_flight < MAX_IN_FLIGHT)
+        let has_place = || self.in_flight < MAX_IN_FLIGHT && self.seat_due(now).is_none();
+        !self.launches.is_empty() && (unlimited || has_place())
+    }
+
+    /// Until when the next launch waits for a seat, if it does.
+    pub(super) fn seat_due(&self, now: Moment) -> Option<Moment> {
+        let until = self.patient_until.unwrap_or(now + PATIENCE);
+        (!self.launches.is_empty() && self.seats.are_coming() && now < until).then_some(until)
     }
 
     /// Forks some of what waits.
     pub(super) fn launch_next(&mut self) {
+        self.fork_some();
+        self.patient_until = match self.seats.are_coming() {
+            true => self.patient_until.or_else(|| Some(clock::now() + PATIENCE)),
+            false => None,
+        };
+    }
+
+    fn fork_some(&mut self) {
         for _ in 0..FORKS_A_TURN {
-            if !self.can_launch() {
+            if !self.can_launch(clock::now()) {
                 return;
             }
+            if !self.seats.are_coming() {
+                self.patient_until = None;
+            }
             if let Some(order) = self.launches.pop_front() {
-                let entry = launch::launch(order, self.soft_open_files, &mut self.rows);
+                let entry = launch::launch(order, self.soft_open_files, &mut self.seats);
                 self.insert(entry);
                 self.thrift.worked(clock::now(), 1);
             }
@@ -85,16 +107,16 @@ impl Keeper {
     }
 
     /// It has descriptors of its own, or none any more.
-    fn empty_row(&mut self, serial: Serial) {
-        if let Some(row) = self.table.get_mut(serial).and_then(Entry::row).and_then(Option::as_mut) {
-            self.rows.empty(row);
+    fn parted(&mut self, serial: Serial) {
+        if let Some(seat) = self.table.get_mut(serial).and_then(Entry::seat).and_then(Option::as_mut) {
+            self.seats.part(seat);
         }
     }
 
     /// It is executed or dead: it shares nothing with us any more.
-    fn take_row(&mut self, serial: Serial) {
-        if let Some(row) = self.table.get_mut(serial).and_then(Entry::row).and_then(Option::take) {
-            self.rows.give_back(row);
+    fn take_seat(&mut self, serial: Serial) {
+        if let Some(seat) = self.table.get_mut(serial).and_then(Entry::seat).and_then(Option::take) {
+            self.seats.give_back(seat);
         }
     }
 
@@ -104,7 +126,7 @@ impl Keeper {
             self.poller.remove(&fds.pidfd);
             child_setup::give_up(entry.pid);
         }
-        self.take_row(serial);
+        self.take_seat(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
         let failure = launch::failed(entry.run, Vec::new(), LaunchStage::Prepare, errno);
         entry.progress = failure.progress;
@@ -120,24 +142,24 @@ impl Keeper {
         if outcome == Outcome::Pending {
             return;
         }
-        self.empty_row(serial);
+        self.parted(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
-        let Progress::Starting { report, paths, row } = &mut entry.progress else { return };
+        let Progress::Starting { report, paths, seat } = &mut entry.progress else { return };
         if outcome == Outcome::Apart {
             // Our own copy of the other end was in the row: only now the end can be seen.
             outcome = child_setup::outcome(report);
         }
-        let (stage, row) = match outcome {
+        let (stage, seat) = match outcome {
             Outcome::Pending | Outcome::Apart => return,
-            Outcome::Execed => (None, row.take()),
-            Outcome::Failed(failure) => (Some(paths.failed(failure)), row.take()),
+            Outcome::Execed => (None, seat.take()),
+            Outcome::Failed(failure) => (Some(paths.failed(failure)), seat.take()),
         };
         self.poller.remove(report);
         entry.progress = match stage {
             // It still stands on its stack for a moment.
-            Some(stage) => Progress::Failing { stage, row },
+            Some(stage) => Progress::Failing { stage, seat },
             None => {
-                row.into_iter().for_each(|row| self.rows.give_back(row));
+                seat.into_iter().for_each(|seat| self.seats.give_back(seat));
                 Progress::Running
             }
         };
@@ -148,9 +170,9 @@ impl Keeper {
     /// A pidfd says that its process has ended.
     pub(super) fn process_ended(&mut self, serial: Serial) {
         // How the launch went comes first, and is known now.
-        self.empty_row(serial);
+        self.parted(serial);
         self.launch_told(serial);
-        self.take_row(serial);
+        self.take_seat(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
         let Some(fds) = &entry.fds else { return };
         let exit = match pidfd::peek(&fds.pidfd) {

@@ -2,13 +2,13 @@
 
 use super::link::{Ends, Identity, LaunchOrder, Output, ProcessFds, Stage};
 use super::table::{Entry, Paths, Progress};
-use crate::linux::child_setup::{self, Failure, Rights, Setup};
-use crate::linux::low::{Row, Rows};
+use crate::linux::child_setup::{self, Failure, Input, Rights, Setup};
+use crate::linux::low::{Seat, Seats};
 use crate::model::{LaunchStage, RunId};
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// A pipe for output.
@@ -18,9 +18,10 @@ struct Pipe {
 }
 
 /// Starts what the order says. A failure is an entry too: it must be told, over a take-over if need be.
-pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>, rows: &mut Rows) -> Entry {
-    let mut row = rows.take();
-    match try_launch(&order, soft_open_files, row.as_mut()) {
+pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>, seats: &mut Seats) -> Entry {
+    let mut seat = seats.take();
+    let launched = try_launch(&order, soft_open_files, seats.null(), seat.as_mut());
+    match launched {
         Ok((pid, report, fds)) => {
             let Ends { notify, sd, lock } = std::mem::take(&mut order.ends);
             // Nobody shares them: they came with the order.
@@ -30,10 +31,10 @@ pub(super) fn launch(mut order: Box<LaunchOrder>, soft_open_files: Option<u64>, 
             // A copy: what is kept for long must not lie in the middle of the order, which goes. Of a thousand orders
             // that wait, each would hold on to its whole page.
             let tag = order.tag.clone();
-            Entry::new(order.run, tag, pid, Progress::Starting { report, paths, row }, Some(fds))
+            Entry::new(order.run, tag, pid, Progress::Starting { report, paths, seat }, Some(fds))
         }
         Err(failure) => {
-            row.into_iter().for_each(|row| rows.give_back(row));
+            seat.into_iter().for_each(|seat| seats.give_back(seat));
             failed(order.run, order.tag, failure.stage, failure.errno)
         }
     }
@@ -48,7 +49,8 @@ pub(super) fn failed(run: RunId, tag: Vec<u8>, stage: LaunchStage, errno: i32) -
 fn try_launch(
     order: &LaunchOrder,
     soft_open_files: Option<u64>,
-    row: Option<&mut Row>,
+    null: Option<BorrowedFd<'_>>,
+    seat: Option<&mut Seat>,
 ) -> Result<(u32, OwnedFd, ProcessFds), Failure> {
     let identity = order.identity.as_ref().filter(|identity| !is_already(identity));
     let prepare = |error: io::Error| Failure {
@@ -78,11 +80,15 @@ fn try_launch(
         nice: order.nice,
         oom_score_adj: order.oom_score_adj,
         cgroup: order.cgroup.as_deref(),
-        stdin: Some(order.stdin.as_deref().unwrap_or(c"/dev/null")),
+        stdin: match (&order.stdin, null) {
+            (Some(path), _) => Input::File(path),
+            (None, Some(null)) => Input::Open(null),
+            (None, None) => Input::File(c"/dev/null"),
+        },
         output: Some((stdout.write.as_fd(), error_end)),
         handed: None,
     };
-    let spawned = child_setup::spawn(&setup, row)?;
+    let spawned = child_setup::spawn(&setup, seat)?;
     let fds = ProcessFds {
         pidfd: spawned.pidfd,
         stdout: stdout.read,
@@ -100,7 +106,8 @@ fn is_already(identity: &Identity) -> bool {
     !uid.is_root() && (uid.as_raw(), gid.as_raw()) == (identity.uid, identity.gid)
 }
 
-/// A pipe that belongs to the program's user: else it could not open /dev/stdout.
+/// A pipe that belongs to the program's user: else it could not open /dev/stdout. The program's end can be read, too: who holds
+/// a reader gets no EPIPE when the keeper and the supervisor die. Without /proc the plain write end must do.
 fn pipe_for(identity: Option<&Identity>) -> io::Result<Pipe> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     if let Some(identity) = identity {
@@ -108,5 +115,7 @@ fn pipe_for(identity: Option<&Identity>) -> io::Result<Pipe> {
         // Where this fails (a user namespace without that id) the identity step fails too, and says so.
         let _ = rustix::fs::fchown(&write, Some(uid), Some(gid));
     }
-    Ok(Pipe { read, write })
+    let path = format!("/proc/self/fd/{}", write.as_raw_fd());
+    let both_ways = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty());
+    Ok(Pipe { read, write: both_ways.unwrap_or(write) })
 }

@@ -11,7 +11,7 @@ use super::strangers::Strangers;
 use super::supervisor::{Recipe, Supervisor};
 use super::table::Table;
 use super::{KeeperOptions, say};
-use crate::linux::low::Rows;
+use crate::linux::low::Seats;
 use crate::linux::memory::Thrift;
 use crate::linux::signals::{self, SignalQueue};
 use crate::linux::{clock, limits};
@@ -52,13 +52,15 @@ pub(super) struct Keeper {
     pub(super) launches: VecDeque<Box<LaunchOrder>>,
     /// Forked, not executed yet.
     pub(super) in_flight: usize,
+    /// Since all seats are taken: how long launches wait for one.
+    pub(super) patient_until: Option<Moment>,
     pub(super) held: Held,
     pub(super) claim: Option<Claim>,
     pub(super) above: Above,
     pub(super) strangers: Strangers,
     pub(super) soft_open_files: Option<u64>,
-    /// Low numbers for what children take along.
-    pub(super) rows: Rows,
+    /// What children have of us until they are executed.
+    pub(super) seats: Seats,
     pub(super) ending: Option<Ending>,
     /// Gives the memory of many launches back.
     pub(super) thrift: Thrift,
@@ -88,7 +90,7 @@ impl Keeper {
             numbers.iter().filter_map(|number| Signal::from_number(*number)).collect()
         };
         // First of all, while the low numbers are free.
-        let rows = Rows::reserve();
+        let seats = Seats::reserve();
         let relayed = numbered(&RELAYED);
         let deaf_to = relayed.iter().copied().filter(|signal| signals::is_ignored(*signal)).collect();
         for signal in numbered(&IGNORED) {
@@ -118,12 +120,13 @@ impl Keeper {
             table: Table::default(),
             launches: VecDeque::new(),
             in_flight: 0,
+            patient_until: None,
             held: Held::default(),
             claim: None,
             above: Above::named_by_environment(),
             strangers: Strangers::default(),
             soft_open_files,
-            rows,
+            seats,
             ending: None,
             thrift: Thrift::begun(clock::now()),
         })
@@ -151,7 +154,7 @@ impl Keeper {
             self.mind_the_supervisor();
             self.tell();
             if self.thrift.tick(clock::now()) {
-                self.rows.forget_stacks();
+                self.seats.forget_stacks();
             }
             if let Some(code) = self.finished() {
                 return code;
@@ -178,12 +181,14 @@ impl Keeper {
 
     /// When something is to be done without any event.
     fn deadline(&self) -> Option<Moment> {
-        if self.can_launch() {
+        let now = clock::now();
+        if self.can_launch(now) {
             return Some(Moment::default());
         }
         let moments = [
             self.start_at,
             self.send_again_at,
+            self.seat_due(now),
             self.strangers.deadline(),
             self.ending.map(|ending| ending.until),
             self.pulse_deadline(),

@@ -1,7 +1,7 @@
 //! The supervisor as the keeper sees it: a child with a socket, that is started again and again.
 
 use super::KeeperOptions;
-use crate::linux::child_setup::{self, Failure, Setup};
+use crate::linux::child_setup::{self, Failure, Input, Setup};
 use crate::linux::{limits, packet};
 use crate::model::Moment;
 use std::ffi::{CString, OsString};
@@ -72,7 +72,7 @@ impl Recipe {
             nice: None,
             oom_score_adj: None,
             cgroup: None,
-            stdin: Some(c"/dev/null"),
+            stdin: Input::File(c"/dev/null"),
             output: None,
             handed: Some(theirs.as_fd()),
         };

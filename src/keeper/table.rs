@@ -5,7 +5,7 @@
 use super::link::{LaunchOrder, ProcessFds, Stage};
 use super::report_frames::{self, Outgoing};
 use crate::linux::child_setup::Failure;
-use crate::linux::low::Row;
+use crate::linux::low::Seat;
 use crate::model::{Exit, LaunchStage, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
@@ -43,10 +43,10 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Progress {
     /// Forked; `report` tells the outcome. The paths are for the report of a failure.
-    /// It has the row until it is known to share nothing with us any more.
-    Starting { report: OwnedFd, paths: Box<Paths>, row: Option<Row> },
+    /// It has the seat until it is known to share nothing with us any more.
+    Starting { report: OwnedFd, paths: Box<Paths>, seat: Option<Seat> },
     /// It told that it failed, and is about to end.
-    Failing { stage: Stage, row: Option<Row> },
+    Failing { stage: Stage, seat: Option<Seat> },
     /// It never ran.
     Failed(Stage),
     /// It runs.
@@ -110,10 +110,10 @@ impl Entry {
         Self { run, tag, pid, progress, fds, released: false, queued: false, handover: false, told }
     }
 
-    /// Where its row is, if it can have one.
-    pub(super) fn row(&mut self) -> Option<&mut Option<Row>> {
+    /// Where its seat is, if it can have one.
+    pub(super) fn seat(&mut self) -> Option<&mut Option<Seat>> {
         match &mut self.progress {
-            Progress::Starting { row, .. } | Progress::Failing { row, .. } => Some(row),
+            Progress::Starting { seat, .. } | Progress::Failing { seat, .. } => Some(seat),
             Progress::Failed(_) | Progress::Running | Progress::Exited(_) => None,
         }
     }

@@ -6,12 +6,12 @@
 //!
 //! In: a [`Setup`]. Out: a [`Spawned`]. Never add here: anything that could be done before the fork, or by the program.
 
-pub use super::launch::{Failure, Outcome, Rights, Setup, Spawned, outcome};
+pub use super::launch::{Failure, Input, Outcome, Rights, Setup, Spawned, outcome};
 
 use super::fork::{self, Forked};
 use super::launch::{APART, RECORD};
-use super::low::Row;
-use super::prepared::{Limit, OwnRights, Prepared};
+use super::low::{Loan, Seat};
+use super::prepared::{Limit, OwnRights, Prepared, Stdin};
 use super::raw;
 use crate::model::{LaunchStage, RlimitKind};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -23,41 +23,37 @@ const BUSY_RETRIES: u32 = 5;
 /// `struct __kernel_old_timespec`: seconds, nanoseconds.
 static BUSY_PAUSE: [libc::c_long; 2] = [0, 200_000_000];
 
-/// Descriptors that a child opens at once, at most: two for its output, its input, the report's new place.
-const PLACES: usize = 4;
+/// Descriptors that a child opens at once, at most: its input, the report's new place.
+const PLACES: usize = 2;
 
-/// Starts a process. With a row it shares the descriptors until it is [`Outcome::Apart`], and perhaps our memory until its
-/// exec or its end: the row says when it can be given back. For a process with one thread (another thread could have a lock
+/// Starts a process. With a seat it shares the descriptors until it is [`Outcome::Apart`], and perhaps our memory until its
+/// exec or its end: the seat says when it can be given back. For a process with one thread (another thread could have a lock
 /// of libc's at the fork).
 ///
 /// # Errors
 /// `Prepare`: a descriptor could not be had. `Fork`: no more processes or memory. All later failures come by the pipe.
-pub fn spawn(setup: &Setup<'_>, row: Option<&mut Row>) -> Result<Spawned, Failure> {
+pub fn spawn(setup: &Setup<'_>, seat: Option<&mut Seat>) -> Result<Spawned, Failure> {
     let prepare = |error: &io::Error| Failure::before_fork(LaunchStage::Prepare, error);
     let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).map_err(|error| prepare(&error.into()))?;
-    // Keeps numbers free, for the pidfd here and for what the child opens: neither must fail once the child exists.
-    let mut places = Vec::with_capacity(PLACES);
-    for _ in 0..PLACES {
-        places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
-    }
     // Where it cannot be opened, the child will not be able to join it either, and lives without.
     let cgroup = setup.cgroup.and_then(fork::open_cgroup);
     let joined = cgroup.is_some();
-    let forked = match row {
-        Some(row) => {
-            row.fill(&told, setup.output).map_err(|error| prepare(&error))?;
-            let prepared = Box::new(Prepared::in_row(setup, row, joined));
-            start(prepared, cgroup.as_ref(), Some(row))
+    let forked = if let Some(Seat { row: Some(row), loan, ignored }) = seat {
+        row.fill(&told, setup.output).map_err(|error| prepare(&error))?;
+        let prepared = Box::new(Prepared::in_row(setup, row, joined, *ignored));
+        start(prepared, cgroup.as_ref(), true, loan.as_mut())
+    } else {
+        // Keeps numbers free, for the pidfd here and for what the child opens: neither must fail once the child exists.
+        let mut places = Vec::with_capacity(PLACES);
+        for _ in 0..PLACES {
+            places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
         }
-        None => {
-            let numbers = places.iter().map(AsRawFd::as_raw_fd).collect();
-            let prepared = Box::new(Prepared::new(setup, told.as_raw_fd(), numbers, joined));
-            start(prepared, cgroup.as_ref(), None)
-        }
+        let numbers = places.iter().map(AsRawFd::as_raw_fd).collect();
+        let prepared = Box::new(Prepared::new(setup, told.as_raw_fd(), numbers, joined));
+        start(prepared, cgroup.as_ref(), false, None)
     };
     let (pid, pidfd) = forked.map_err(|error| Failure::before_fork(LaunchStage::Fork, &error))?;
-    drop(places);
     match pidfd.map_or_else(|| super::pidfd::open(pid), Ok) {
         Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
         Err(error) => {
@@ -71,25 +67,23 @@ pub fn spawn(setup: &Setup<'_>, row: Option<&mut Row>) -> Result<Spawned, Failur
 fn start(
     prepared: Box<Prepared>,
     cgroup: Option<&OwnedFd>,
-    row: Option<&mut Row>,
+    shares: bool,
+    loan: Option<&mut Loan>,
 ) -> io::Result<(u32, Option<OwnedFd>)> {
-    let shares = row.is_some();
-    if let Some(row) = row
+    if let Some(loan) = loan
         && prepared.can_share_memory()
-        && let Some(stack) = row.stack()
     {
         let given: *const Prepared = &raw const *prepared;
-        // SAFETY: `enter` makes system calls only, without errno(3), and ends in exec or exit. The row keeps its stack and
-        // what it is lent until it is given back, which is when the child is through with both; where it was not born, nobody
-        // has them.
-        if let Ok((pid, pidfd)) = unsafe { fork::beside(cgroup, stack, enter, given.cast()) } {
-            row.lend(prepared);
+        // SAFETY: `enter` makes system calls only, without errno(3), and ends in exec or exit. The loan keeps both until it is
+        // given back, which is when the child is through with them; where it was not born, nobody has them.
+        if let Ok((pid, pidfd)) = unsafe { fork::beside(cgroup, &loan.stack, enter, given.cast()) } {
+            *loan.prepared = Some(prepared);
             return Ok((pid, Some(pidfd)));
         }
     }
     match fork::fork(cgroup, shares)? {
         // It makes async-signal-safe calls on memory that was prepared, and never returns.
-        Forked::Child { joined, shares } => prepared.run(joined, shares),
+        Forked::Child { joined, shares } => prepared.run(joined, shares, ALL_SIGNALS),
         Forked::Parent { pid, pidfd } => Ok((pid, pidfd)),
     }
 }
@@ -101,7 +95,7 @@ fn start(
 unsafe extern "C" fn enter(given: *const c_void) -> ! {
     // SAFETY: the caller's promise.
     let prepared = unsafe { &*given.cast::<Prepared>() };
-    prepared.run(prepared.joined, true)
+    prepared.run(prepared.joined, true, prepared.ignored)
 }
 
 /// Kills and reaps a child of ours that cannot be watched (no descriptor, no memory): such a one must not be. Only for a
@@ -116,12 +110,12 @@ pub fn give_up(pid: u32) {
 }
 
 impl Prepared {
-    /// The child's whole life before the program.
-    fn run(&self, joined: bool, shares: bool) -> ! {
+    /// The child's whole life before the program. `reset`: the signals that may be ignored or handled (bit 0 is signal 1).
+    fn run(&self, joined: bool, shares: bool, reset: u64) -> ! {
         let mut told = self.told;
         // Nothing may be opened or closed before: it would be the parent's.
         let parted = self.part(shares).map_err(|errno| (LaunchStage::Prepare, errno));
-        let (stage, errno, candidate) = match parted.and_then(|()| self.set_up(joined, &mut told)) {
+        let (stage, errno, candidate) = match parted.and_then(|()| self.set_up(joined, reset, &mut told)) {
             Ok(()) => self.execute(),
             Err((stage, errno)) => (stage, errno, 0),
         };
@@ -138,10 +132,14 @@ impl Prepared {
 
     /// Gets descriptors of its own, and lets go of what other children have in their rows: their reports must end with them.
     fn part(&self, shares: bool) -> Result<(), i32> {
-        let Some((first, end)) = self.row else { return Ok(()) };
-        if shares {
+        if let (Some((_, end)), true) = (self.row, shares) {
             fork::part(end)?;
         }
+        // It may lie below the row.
+        if let Stdin::Open(fd) = self.stdin {
+            place(fd, 0)?;
+        }
+        let Some((first, _)) = self.row else { return Ok(()) };
         if first > 3 {
             let _ = fork::close_range(3, first - 1);
         }
@@ -150,7 +148,7 @@ impl Prepared {
     }
 
     /// All steps but the exec. `told` is the pipe's number, which changes on the way.
-    fn set_up(&self, joined: bool, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
+    fn set_up(&self, joined: bool, reset: u64, told: &mut RawFd) -> Result<(), (LaunchStage, i32)> {
         for place in &self.places {
             close(*place);
         }
@@ -159,7 +157,6 @@ impl Prepared {
         if !joined {
             self.join_cgroup();
         }
-        let output = self.reopen_output();
         self.set_limits().map_err(|errno| (LaunchStage::Limits, errno))?;
         if let Some(mask) = self.umask {
             // SAFETY: takes and returns a number, never fails.
@@ -174,8 +171,8 @@ impl Prepared {
                 .map_err(|errno| (LaunchStage::Directory, errno))?;
         }
         self.open_stdin().map_err(|errno| (LaunchStage::Stdin, errno))?;
-        reset_signals();
-        self.place_descriptors(output, told).map_err(|errno| (LaunchStage::Prepare, errno))?;
+        reset_signals(reset);
+        self.place_descriptors(told).map_err(|errno| (LaunchStage::Prepare, errno))?;
         // Last, because a low limit would get in the way of the steps before.
         self.limit_open_files().map_err(|errno| (LaunchStage::Limits, errno))
     }
@@ -185,17 +182,6 @@ impl Prepared {
             // Not fatal: the tree is then found by walking.
             let _ = write_file(path, b"0");
         }
-    }
-
-    /// An own, readable opening of each pipe: who holds a reader gets no EPIPE when the keeper and the supervisor die.
-    /// Without /proc the plain write end must do.
-    fn reopen_output(&self) -> Option<[RawFd; 2]> {
-        let [(stdout, out_path), (stderr, err_path)] = self.output.as_ref()?;
-        let reopen = |path: &CStr, plain| {
-            open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOCTTY).unwrap_or(plain)
-        };
-        let first = reopen(out_path, *stdout);
-        Some([first, if stdout == stderr { first } else { reopen(err_path, *stderr) }])
     }
 
     fn set_limits(&self) -> Result<(), i32> {
@@ -231,7 +217,7 @@ impl Prepared {
     }
 
     fn open_stdin(&self) -> Result<(), i32> {
-        let Some(path) = self.stdin else { return Ok(()) };
+        let Stdin::File(path) = self.stdin else { return Ok(()) };
         // A FIFO without a writer must not hold the launch up, a terminal must not become ours.
         let fd = open(path, libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK)?;
         fcntl(fd, libc::F_SETFL, 0)?;
@@ -239,11 +225,11 @@ impl Prepared {
     }
 
     /// Output to 1 and 2, the handed descriptor to 3, the pipe behind it, all others closed.
-    fn place_descriptors(&self, output: Option<[RawFd; 2]>, told: &mut RawFd) -> Result<(), i32> {
+    fn place_descriptors(&self, told: &mut RawFd) -> Result<(), i32> {
         // The pipe is first moved out of the way of the numbers that are about to be used.
         let away = fcntl(*told, libc::F_DUPFD_CLOEXEC, 5)? as RawFd;
         *told = away;
-        if let Some([stdout, stderr]) = output {
+        if let Some([stdout, stderr]) = self.output {
             place(stdout, 1)?;
             place(stderr, 2)?;
         }
@@ -382,9 +368,12 @@ fn take_rights(rights: &OwnRights) -> Result<(), i32> {
     }
 }
 
+/// Of a child that was forked: it may have handlers, too.
+const ALL_SIGNALS: u64 = u64::MAX;
+
 /// Ignored signals would stay ignored over the exec (signal(7)); then nothing is blocked any more. With 32 and 33, which a
 /// parent may have left ignored.
-fn reset_signals() {
+fn reset_signals(which: u64) {
     // SIG_DFL, no flags, no mask: zeros, however the kernel of this machine orders the fields.
     let default = [0_u64; 4];
     let none = 0_u64;
@@ -392,7 +381,7 @@ fn reset_signals() {
     // SAFETY: `default` is as large as the kernel's struct sigaction, `none` as its set of signals, and both live over the
     // calls. KILL and STOP refuse, which is right.
     unsafe {
-        for signal in 1..=64 {
+        for signal in (1..=64).filter(|signal| which & 1 << (signal - 1) != 0) {
             let _ = raw::call(libc::SYS_rt_sigaction, [signal, default.as_ptr() as usize, 0, size]);
         }
         let all = (&raw const none) as usize;

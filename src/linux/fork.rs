@@ -16,6 +16,8 @@ const CLONE_VM: u64 = 0x100;
 const CLONE_FILES: u64 = 0x400;
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Since Linux 5.5.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
 /// close_range(2), since Linux 5.9.
 const CLOSE_RANGE_UNSHARE: usize = 2;
@@ -73,7 +75,8 @@ pub(super) fn fork(cgroup: Option<&OwnedFd>, share: bool) -> io::Result<Forked> 
 }
 
 /// Starts a child in its cgroup that shares descriptors and memory: it need not wait for copies of tables and pages. It begins
-/// with `entry(given)` on its stack. All signals are blocked in it: a handler would run in memory that is not its own.
+/// with `entry(given)` on its stack. All signals are blocked in it, and it has no handlers: one would run in memory that is not
+/// its own. What we ignore it still ignores.
 ///
 /// It is as with vfork(2): if the kernel has to kill one for want of memory, it kills all who share it. But nobody waits.
 ///
@@ -92,7 +95,7 @@ pub(super) unsafe fn beside(
     let mut pidfd: RawFd = -1;
     let (lowest, size) = stack.bounds();
     let mut args = CloneArgs {
-        flags: CLONE_PIDFD | CLONE_FILES | CLONE_VM,
+        flags: CLONE_PIDFD | CLONE_FILES | CLONE_VM | CLONE_CLEAR_SIGHAND,
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
         stack: lowest,
@@ -130,6 +133,20 @@ fn block_signals(set: u64) -> u64 {
         super::raw::call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, new, old, size_of::<u64>()])
     };
     before
+}
+
+/// What this process ignores (bit 0 is signal 1), with 32 and 33, of which libc says nothing.
+pub(super) fn ignored_signals() -> u64 {
+    // The handler comes first in the kernel's struct sigaction.
+    let mut action = [0_u64; 4];
+    let is_ignored = |signal: &usize| {
+        let place = (&raw mut action) as usize;
+        // SAFETY: `action` is as large as the kernel's struct sigaction and lives over the call.
+        let asked =
+            unsafe { super::raw::call(libc::SYS_rt_sigaction, [*signal, 0, place, size_of::<u64>()]) };
+        asked.is_ok() && action[0] == libc::SIG_IGN as u64
+    };
+    (1..=64).filter(is_ignored).fold(0, |all, signal| all | 1 << (signal - 1))
 }
 
 /// Takes a copy of the descriptors below `end` and leaves the others to the parent. Returns an errno(3); then nothing has

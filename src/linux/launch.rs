@@ -16,6 +16,15 @@ pub struct Rights<'a> {
     pub groups: &'a [u32],
 }
 
+/// Where standard input comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A file, opened by the child.
+    File(&'a CStr),
+    /// Open already. For a child with a seat its number must be lower than the seat's.
+    Open(BorrowedFd<'a>),
+}
+
 /// Everything about a process to be started.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
@@ -41,8 +50,8 @@ pub struct Setup<'a> {
     pub oom_score_adj: Option<i32>,
     /// A cgroup's folder to join if possible.
     pub cgroup: Option<&'a CStr>,
-    /// A file to read; `None` = stays.
-    pub stdin: Option<&'a CStr>,
+    /// What it reads.
+    pub stdin: Input<'a>,
     /// Write ends for standard output and error; `None` = both stay.
     pub output: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
     /// A descriptor that the new program gets as number 3. All others above 2 are closed.

@@ -3,115 +3,138 @@
 //! fork(2) copies the table of descriptors, and a keeper has thousands. A child that shares the table at first, and then
 //! takes a copy of its low part only (close_range(2) with `CLOSE_RANGE_UNSHARE`, since Linux 5.9), is born sooner. So what
 //! it takes along must have low numbers, and keep them until it is apart: rows of three are reserved when the table is
-//! still empty.
+//! still empty. The fewer there are below, the sooner it is apart: each of them is copied, and closed again.
+//!
+//! With a row comes, where a child can share our memory, what it stands on and reads until its exec ([`Loan`]).
 //!
 //! Never add here: what the child does with them.
 
 use super::prepared::Prepared;
 use super::stack::Stack;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::DupFlags;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// So many children can be on their way to be apart; who comes next is forked plainly.
-const ROWS: usize = 16;
+/// So many children can be on their way to be apart at once.
+const ROWS: usize = 6;
 /// The report, and two pipes for output.
 const WIDTH: usize = 3;
 
 /// Consecutive numbers, for one child at a time. Plugged with a descriptor that means nothing while nobody needs them.
-///
-/// With a stack, and with what a child that shares our memory reads: neither goes before the row is given back.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     places: [OwnedFd; WIDTH],
     is_plugged: bool,
-    stack: Option<Stack>,
-    lent: ManuallyDrop<Option<Box<Prepared>>>,
 }
 
-/// The rows that are free.
+/// What a child that shares our memory stands on and reads. Neither goes before the child has left our memory: what is dropped
+/// instead of being given back stays for ever.
 #[derive(Debug)]
-pub struct Rows {
-    plug: Option<OwnedFd>,
-    free: Vec<Row>,
-    can_share_memory: bool,
+pub(super) struct Loan {
+    pub(super) stack: Stack,
+    pub(super) prepared: ManuallyDrop<Option<Box<Prepared>>>,
 }
 
-impl Rows {
-    /// To be called early. Where the kernel cannot do it, or no descriptors are to be had, there are no rows.
+/// What one child has of us: its row until it is apart, its loan until it is executed or dead.
+#[derive(Debug)]
+pub struct Seat {
+    pub(super) row: Option<Row>,
+    pub(super) loan: Option<Loan>,
+    /// Signals that we ignore; bit 0 is signal 1.
+    pub(super) ignored: u64,
+}
+
+/// What is free.
+#[derive(Debug)]
+pub struct Seats {
+    /// An open /dev/null: lower than all rows, so that children can take it along.
+    null: Option<OwnedFd>,
+    plug: Option<OwnedFd>,
+    rows: Vec<Row>,
+    /// How many rows children have.
+    taken: usize,
+    stacks: Vec<Stack>,
+    can_share_memory: bool,
+    /// Known with the first child: until then it may change.
+    ignored: Option<u64>,
+}
+
+impl Seats {
+    /// To be called early. Where the kernel cannot do it, or no descriptors are to be had, there are no seats.
     pub fn reserve() -> Self {
-        let plug = rustix::fs::open(
-            c"/dev/null",
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        );
-        let (Ok(plug), true) = (plug, super::fork::can_part()) else {
-            return Self { plug: None, free: Vec::new(), can_share_memory: false };
-        };
-        let mut free = Vec::with_capacity(ROWS);
-        for _ in 0..ROWS {
-            let dup = || rustix::io::fcntl_dupfd_cloexec(&plug, 3);
-            let (Ok(first), Ok(second), Ok(third)) = (dup(), dup(), dup()) else { break };
-            let row = Row::new([first, second, third]);
-            // Somebody else's descriptor lies in between: the next ones are behind it.
-            if row.is_consecutive() {
-                free.push(row);
+        let open = |access| rustix::fs::open(c"/dev/null", access | OFlags::CLOEXEC, Mode::empty()).ok();
+        let null = open(OFlags::RDONLY | OFlags::NOCTTY);
+        let plug = open(OFlags::PATH).filter(|_| super::fork::can_part());
+        let mut rows = Vec::with_capacity(ROWS);
+        if let Some(plug) = &plug {
+            let mut in_between = Vec::new();
+            while rows.len() < ROWS && in_between.len() < ROWS {
+                let dup = || rustix::io::fcntl_dupfd_cloexec(plug, 3);
+                let (Ok(first), Ok(second), Ok(third)) = (dup(), dup(), dup()) else { break };
+                let row = Row { places: [first, second, third], is_plugged: true };
+                // Where somebody else's descriptor lies in between (a shell's, 10 often), the next ones are behind it.
+                if row.is_consecutive() { rows.push(row) } else { in_between.push(row) }
             }
         }
-        free.reverse();
-        Self { plug: Some(plug), free, can_share_memory: super::fork::can_share_memory() }
+        // The lowest is taken first.
+        rows.reverse();
+        let can_share_memory = super::fork::can_share_memory();
+        Self { null, plug, rows, taken: 0, stacks: Vec::new(), can_share_memory, ignored: None }
     }
 
-    /// A free row, if there is one.
-    pub fn take(&mut self) -> Option<Row> {
-        let mut row = self.free.pop()?;
-        if self.can_share_memory && row.stack.is_none() {
-            row.stack = Stack::new();
-        }
-        Some(row)
+    /// Nothing to read, for children with a seat and without. `None`: it could not be opened.
+    pub fn null(&self) -> Option<BorrowedFd<'_>> {
+        self.null.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether there is none now, and will be one when a child has gone its own way.
+    pub fn are_coming(&self) -> bool {
+        self.rows.is_empty() && self.taken > 0
+    }
+
+    /// A free one, if there is one.
+    pub fn take(&mut self) -> Option<Seat> {
+        let row = self.rows.pop()?;
+        self.taken += 1;
+        let stack = self.can_share_memory.then(|| self.stacks.pop().or_else(Stack::new)).flatten();
+        let loan = stack.map(|stack| Loan { stack, prepared: ManuallyDrop::new(None) });
+        let ignored = *self.ignored.get_or_insert_with(super::fork::ignored_signals);
+        Some(Seat { row: Some(row), loan, ignored })
     }
 
     /// Lets go of the memory of stacks that nobody stands on.
     pub fn forget_stacks(&self) {
-        self.free.iter().filter_map(|row| row.stack.as_ref()).for_each(Stack::forget);
+        self.stacks.iter().for_each(Stack::forget);
     }
 
-    /// Closes what a row holds, and keeps its numbers: its child has descriptors of its own.
-    pub fn empty(&self, row: &mut Row) {
-        let Some(plug) = &self.plug else { return };
+    /// Closes what the row holds, and has the next child take it: this one has descriptors of its own.
+    pub fn part(&mut self, seat: &mut Seat) {
+        let (Some(mut row), Some(plug)) = (seat.row.take(), &self.plug) else { return };
+        self.taken -= 1;
         row.is_plugged = row.is_plugged || row.places.iter_mut().all(|place| put(plug, place).is_ok());
+        if row.is_plugged {
+            self.rows.push(row);
+        }
     }
 
     /// To be called when the child that had it is known to be executed or dead, or was never there: it shares nothing then.
-    pub fn give_back(&mut self, mut row: Row) {
-        self.empty(&mut row);
-        // The report ends by the kernel's closing at exec, or after death: by then the child has left our memory, in both cases.
-        row.lent.take();
-        if row.is_plugged {
-            self.free.push(row);
+    pub fn give_back(&mut self, mut seat: Seat) {
+        self.part(&mut seat);
+        if let Some(mut loan) = seat.loan {
+            // The report ends by the kernel's closing at exec, or after death: by then the child has left our memory, in both
+            // cases.
+            loan.prepared.take();
+            self.stacks.push(loan.stack);
         }
     }
 }
 
 impl Row {
-    fn new(places: [OwnedFd; WIDTH]) -> Self {
-        Self { places, is_plugged: true, stack: None, lent: ManuallyDrop::new(None) }
-    }
-
     fn is_consecutive(&self) -> bool {
         let first = self.first();
         self.places.iter().zip(first..).all(|(place, number)| place.as_raw_fd() == number)
-    }
-
-    /// A stack for a child that shares our memory, where one can.
-    pub(super) fn stack(&self) -> Option<&Stack> {
-        self.stack.as_ref()
-    }
-
-    /// Keeps this until the row is given back: for a child that shares our memory.
-    pub(super) fn lend(&mut self, prepared: Box<Prepared>) {
-        *self.lent = Some(prepared);
     }
 
     pub(super) fn first(&self) -> RawFd {
@@ -158,15 +181,23 @@ mod tests {
     #[test]
     fn a_row_keeps_its_numbers_and_lets_go_of_what_it_held() {
         // Other tests of this process open and close descriptors meanwhile, and lie in between.
-        let mut rows = (0..1000).map(|_| Rows::reserve()).find(|rows| !rows.free.is_empty()).unwrap();
-        let mut row = rows.take().unwrap();
-        let (first, free) = (row.first(), rows.free.len());
+        let mut seats = (0..1000).map(|_| Seats::reserve()).find(|seats| !seats.rows.is_empty()).unwrap();
+        let mut seat = seats.take().unwrap();
+        let (first, free) = (seat.row.as_ref().unwrap().first(), seats.rows.len());
         let (read, write) = rustix::pipe::pipe().unwrap();
-        row.fill(&write, Some((write.as_fd(), write.as_fd()))).unwrap();
+        seat.row.as_mut().unwrap().fill(&write, Some((write.as_fd(), write.as_fd()))).unwrap();
         drop(write);
-        rows.give_back(row);
+        seats.part(&mut seat);
         // Nobody holds the other end any more.
         assert_eq!(rustix::io::read(&read, &mut [0; 1]).unwrap(), 0);
-        assert_eq!((rows.take().unwrap().first(), rows.free.len()), (first, free));
+        let next = seats.take().unwrap();
+        assert_eq!((next.row.as_ref().unwrap().first(), seats.rows.len()), (first, free));
+        // The stack of the first is its own until it is given back.
+        let stack = |seat: &Seat| seat.loan.as_ref().map(|loan| loan.stack.bounds());
+        let of_the_first = stack(&seat);
+        assert!(of_the_first.is_none() || stack(&next) != of_the_first);
+        seats.give_back(seat);
+        seats.give_back(next);
+        assert_eq!(seats.rows.len(), free + 1);
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! Never add here: what a child does with it.
 
-use super::launch::Setup;
+use super::launch::{Input, Setup};
 use super::low::Row;
 use crate::model::RlimitKind;
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 /// A limit as prlimit64(2) takes it: soft, hard.
 pub(super) type Limit = [u64; 2];
@@ -23,6 +23,13 @@ pub(super) struct OwnRights {
     pub(super) groups: Vec<u32>,
 }
 
+/// [`Input`] for the child.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stdin {
+    File(*const c_char),
+    Open(RawFd),
+}
+
 /// All that a child needs. The pointers point into `texts`.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -31,7 +38,7 @@ pub(super) struct Prepared {
     pub(super) candidates: Vec<*const c_char>,
     pub(super) environment: Vec<*const c_char>,
     pub(super) directory: Option<*const c_char>,
-    pub(super) stdin: Option<*const c_char>,
+    pub(super) stdin: Stdin,
     pub(super) rights: Option<OwnRights>,
     pub(super) umask: Option<u32>,
     pub(super) limits: Vec<(RlimitKind, Limit)>,
@@ -39,8 +46,7 @@ pub(super) struct Prepared {
     pub(super) nice: Option<i32>,
     pub(super) oom_score_adj: Option<String>,
     pub(super) cgroup_procs: Option<CString>,
-    /// Write ends, and by which paths they can be opened anew.
-    pub(super) output: Option<[(RawFd, CString); 2]>,
+    pub(super) output: Option<[RawFd; 2]>,
     pub(super) handed: Option<RawFd>,
     /// Where the report goes.
     pub(super) told: RawFd,
@@ -48,8 +54,9 @@ pub(super) struct Prepared {
     pub(super) places: Vec<RawFd>,
     /// The first number of its row, and the one behind.
     pub(super) row: Option<(RawFd, RawFd)>,
-    /// Where it shares our memory: it is born in its cgroup.
+    /// Where it shares our memory: it is born in its cgroup, without handlers, and ignores these signals (bit 0 is signal 1).
     pub(super) joined: bool,
+    pub(super) ignored: u64,
 }
 
 /// Texts one behind the other, each with its NUL, that never move.
@@ -84,12 +91,20 @@ impl Texts {
 impl Prepared {
     pub(super) fn new(setup: &Setup<'_>, told: RawFd, places: Vec<RawFd>, joined: bool) -> Self {
         let lists = [setup.argv, setup.candidates, setup.environment];
-        let single = [setup.directory, setup.stdin];
-        let all = lists.into_iter().flatten().map(CString::as_c_str).chain(single.into_iter().flatten());
-        let mut texts = Texts::with_room_for(all);
+        let file = match setup.stdin {
+            Input::File(path) => Some(path),
+            Input::Open(_) => None,
+        };
+        let single = [setup.directory, file].into_iter().flatten();
+        let mut texts =
+            Texts::with_room_for(lists.into_iter().flatten().map(CString::as_c_str).chain(single));
         let [argv, mut candidates, environment] = lists.map(|list| texts.keep_all(list));
         candidates.pop();
-        let [directory, stdin] = single.map(|text| text.map(|text| texts.keep(text)));
+        let directory = setup.directory.map(|path| texts.keep(path));
+        let stdin = match setup.stdin {
+            Input::File(path) => Stdin::File(texts.keep(path)),
+            Input::Open(fd) => Stdin::Open(fd.as_raw_fd()),
+        };
         let number = |value: Option<u64>| value.unwrap_or(NO_LIMIT);
         let limits = setup.rlimits.iter().map(|limit| (limit.kind, [number(limit.value); 2]));
         let cgroup_procs =
@@ -112,21 +127,22 @@ impl Prepared {
             nice: setup.nice,
             oom_score_adj: setup.oom_score_adj.map(|score| score.to_string()),
             cgroup_procs,
-            output: setup.output.map(|(stdout, stderr)| [by_proc(stdout), by_proc(stderr)]),
+            output: setup.output.map(|(stdout, stderr)| [stdout, stderr].map(|end| end.as_raw_fd())),
             handed: setup.handed.map(|fd| fd.as_raw_fd()),
             told,
             places,
             row: None,
             joined,
+            ignored: 0,
         }
     }
 
     /// With the descriptors of a row in place of their originals.
-    pub(super) fn in_row(setup: &Setup<'_>, row: &Row, joined: bool) -> Self {
+    pub(super) fn in_row(setup: &Setup<'_>, row: &Row, joined: bool, ignored: u64) -> Self {
         let merged = setup.output.is_some_and(|(stdout, stderr)| stdout.as_raw_fd() == stderr.as_raw_fd());
         let output = setup.output.map(|_| row.output(merged));
         let prepared = Self::new(&Setup { output, ..*setup }, row.first(), Vec::new(), joined);
-        Self { row: Some((row.first(), row.end())), ..prepared }
+        Self { row: Some((row.first(), row.end())), ignored, ..prepared }
     }
 
     /// Whether the child can share our memory. Whoever takes another user's rights takes them for the memory, too (dumpable,
@@ -138,9 +154,4 @@ impl Prepared {
     pub(super) fn limits_open_files(&self) -> bool {
         self.limits.iter().any(|(kind, _)| *kind == RlimitKind::OpenFiles)
     }
-}
-
-fn by_proc(fd: BorrowedFd<'_>) -> (RawFd, CString) {
-    let fd = fd.as_raw_fd();
-    (fd, CString::new(format!("/proc/self/fd/{fd}")).unwrap_or_default())
 }
