@@ -8,7 +8,7 @@ use super::options::{Mode, Options, StartError};
 use super::own_log::OwnLog;
 use super::places::Places;
 use super::records::{Found, Plans, Wishes};
-use super::sources::Recording;
+use super::sources::{Print, Recording};
 use crate::config::{Loaded, Style, Watched};
 use crate::keeper::link::{Link, Order, Report, Sender};
 use crate::linux::clock;
@@ -29,6 +29,8 @@ pub(super) struct Beginning {
     /// The file was not read, or is newer than the plan: it is an ordinary reload, once everything works.
     pub(super) read_file: bool,
     pub(super) watched: Watched,
+    /// What the plan is from, where that was read just now.
+    pub(super) print: Option<Print>,
     pub(super) wishes: Wishes,
 }
 
@@ -78,8 +80,8 @@ pub(super) fn begin(
     let mut restored =
         restored.unwrap_or_else(|| Restored { overrides: wishes.all(), ..Restored::default() });
     let watched = fresh.as_ref().map(|(loaded, _)| loaded.watched.clone()).unwrap_or_default();
-    let (plan, read_file) = match (&restored.plan, fresh) {
-        (Some((_, plan)), _) => (Arc::clone(plan), true),
+    let (plan, print) = match (&restored.plan, fresh) {
+        (Some((_, plan)), _) => (Arc::clone(plan), None),
         (None, fresh) => {
             // Nothing was accepted before, or it cannot be found any more: the file decides.
             let (loaded, recording) = fresh.map_or_else(|| load(options, reader), Ok)?;
@@ -89,10 +91,10 @@ pub(super) fn begin(
             })?;
             let plan = Arc::new(loaded.plan);
             restored.plan = Some((generation, Arc::clone(&plan)));
-            (plan, false)
+            (plan, Some(recording.print()))
         }
     };
-    Ok(Beginning { places, own_log, restored, plan, read_file, watched, wishes })
+    Ok(Beginning { places, own_log, restored, plan, read_file: print.is_none(), watched, print, wishes })
 }
 
 /// A file that cannot be read stops a start: programs that were stopped on purpose would run. It never stops a take-over,

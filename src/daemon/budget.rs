@@ -92,7 +92,13 @@ impl Purpose {
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     runs: BTreeMap<RunId, u64>,
+    /// So many more can be had before the kernel is asked again how many there are.
+    unasked: u64,
 }
+
+/// Where fewer descriptors than this are left, each launch asks how many; else after a quarter of what was left. The API's connections,
+/// which come and go by themselves, take less than the rest.
+const PLENTY: u64 = 4096;
 
 impl Expected {
     /// A run is to be launched; `kept` descriptors are kept for what will be needed besides.
@@ -111,14 +117,20 @@ impl Expected {
             // It talks by the ways of the run that it serves.
             Purpose::Stop => bare(program) + files(program),
         };
-        if let Some(limit) = limits::open_files() {
-            let used = fds::in_use().unwrap_or(limit);
-            let all = used + self.runs.values().sum::<u64>() + mine + what.leaves() + kept;
-            if all > limit {
-                return Err(full(limit));
-            }
+        match self.unasked.checked_sub(mine) {
+            Some(left) => self.unasked = left,
+            None => self.ask(mine + what.leaves() + kept)?,
         }
         self.runs.insert(run, mine);
+        Ok(())
+    }
+
+    fn ask(&mut self, wanted: u64) -> Result<(), LaunchFailure> {
+        let Some(limit) = limits::open_files() else { return Ok(()) };
+        let used = fds::in_use().unwrap_or(limit);
+        let all = used + self.runs.values().sum::<u64>() + wanted;
+        let left = limit.checked_sub(all).ok_or_else(|| full(limit))?;
+        self.unasked = if left > PLENTY { left / 4 } else { 0 };
         Ok(())
     }
 
@@ -127,6 +139,11 @@ impl Expected {
         if let Some(expected) = self.runs.get_mut(&run) {
             *expected = files(program);
         }
+    }
+
+    /// Whether one launch alone is under way.
+    pub(super) fn is_alone(&self) -> bool {
+        self.runs.len() == 1
     }
 
     /// It is known how the launch went.

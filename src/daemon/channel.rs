@@ -98,7 +98,7 @@ impl Channel {
     }
 
     /// Lets a run in that is about to be launched as this user (`None`: as our own): before it can knock. For another thread.
-    pub(super) fn admitter(&self) -> impl Fn(RunId, &InstanceLabel, Option<u32>) + Send + use<> {
+    pub(super) fn admitter(&self) -> impl Fn(RunId, &InstanceLabel, Option<u32>) + Send + Sync + use<> {
         let server = Arc::clone(&self.shared);
         move |run, label, uid| {
             let server =

@@ -1,5 +1,6 @@
-//! Makes launch orders and sends them: looks up users, builds environments, makes cgroups. On a thread of its own, because
-//! a name service or a disk can be slow.
+//! Makes launch orders and sends them: looks up users, builds environments, makes folders and cgroups. On a thread of its own,
+//! because a name service or a disk can be slow, and because there can be a thousand; a single one that needs neither is made by
+//! the thread that asks, since to wake another takes as long as the order itself.
 //!
 //! The order goes straight to the keeper: what it follows from is on record before the launcher is asked, and no run is
 //! released before its launch has failed or its process has ended, so there is nothing left to decide.
@@ -21,6 +22,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 
 /// A wish for a launch order.
@@ -35,10 +37,19 @@ pub(super) struct Preparation {
     pub(super) instead: Option<Vec<Template>>,
 }
 
-/// The thread's handle.
-#[derive(Debug)]
+/// Prepares and orders, here or on its thread.
 pub(super) struct Launcher {
-    orders: Sender<Preparation>,
+    desk: Arc<Desk>,
+    tasks: Sender<Task>,
+    /// How many launches wait for the thread, or are with it.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What the thread is given.
+enum Task {
+    Launch(Box<Preparation>),
+    /// Nobody waits for what an earlier run left to be removed.
+    Remove(Past),
 }
 
 /// How far a launch is.
@@ -80,6 +91,16 @@ struct Folder {
     past: Option<Past>,
 }
 
+/// Lets a run in that is about to be launched as this user (`None`: as our own).
+type Admit = Box<dyn Fn(RunId, &InstanceLabel, Option<u32>) + Send + Sync>;
+
+/// Where orders are made and sent.
+struct Desk {
+    bench: Bench,
+    keeper: KeeperLine,
+    admit: Admit,
+}
+
 /// What all launches have in common.
 struct Bench {
     base: environment::Base,
@@ -94,43 +115,78 @@ impl Launcher {
     pub(super) fn start(
         cgroups: Option<Cgroups>,
         runtime_dir: &Path,
-        admit: impl Fn(RunId, &InstanceLabel, Option<u32>) + Send + 'static,
+        admit: Admit,
         keeper: KeeperLine,
         inbox: Inbox,
     ) -> io::Result<Self> {
-        let (orders, requests) = mpsc::channel::<Preparation>();
+        let (tasks, given) = mpsc::channel();
         let (socket, instances) = (runtime_dir.join(channel::SOCKET), dialogue::base(runtime_dir));
         let bench = Bench { base: environment::inherited(), cgroups, socket, instances };
+        let desk = Arc::new(Desk { bench, keeper, admit });
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (its_desk, its_waiting) = (Arc::clone(&desk), Arc::clone(&waiting));
         std::thread::Builder::new().name("launcher".to_owned()).spawn(move || {
-            for preparation in requests {
-                let (run, label) = (preparation.run, preparation.owner.label.clone());
-                let serves = preparation.instead.is_some();
-                let tell = |launching| inbox.send(Message::Launching { run, launching });
-                let Prepared { order, cgroup, folder: Folder { lock, past, .. } } =
-                    match bench.prepare(preparation) {
-                        Ok(prepared) => prepared,
-                        Err(failure) => {
-                            tell(Launching::Failed(failure));
-                            continue;
-                        }
-                    };
-                // Told before anything that the keeper can have to say of it.
-                if !serves {
-                    admit(run, &label, order.identity.as_ref().map(|own| own.uid));
+            for task in given {
+                match task {
+                    Task::Launch(preparation) => {
+                        let run = preparation.run;
+                        let tell = |launching| inbox.send(Message::Launching { run, launching });
+                        drop(its_desk.launch(*preparation, tell));
+                        its_waiting.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    Task::Remove(past) => drop(past),
                 }
-                tell(Launching::Ordered { tried: Tried::of(&order), cgroup, lock });
-                if let Err(error) = keeper.send(&Order::Launch(Box::new(order))) {
-                    tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
-                }
-                drop(past);
             }
         })?;
-        Ok(Self { orders })
+        Ok(Self { desk, tasks, waiting })
     }
 
-    /// Prepares a launch and orders it, and tells by [`Message::Launching`].
-    pub(super) fn prepare(&self, preparation: Preparation) {
-        let _ended = self.orders.send(preparation);
+    /// Prepares a launch and orders it. One that is `alone` and takes no time: at once, and `at_once` is told; else by the thread,
+    /// which tells by [`Message::Launching`].
+    pub(super) fn prepare(&self, preparation: Preparation, alone: bool, at_once: impl FnMut(Launching)) {
+        if !alone || self.waiting.load(Ordering::Relaxed) > 0 || preparation.may_take_long() {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            return self.give(Task::Launch(Box::new(preparation)));
+        }
+        if let Some(past) = self.desk.launch(preparation, at_once) {
+            self.give(Task::Remove(past));
+        }
+    }
+
+    fn give(&self, task: Task) {
+        let _ended = self.tasks.send(task);
+    }
+}
+
+impl Preparation {
+    /// Whether it asks a name service, or touches files that are not in our own runtime folder.
+    fn may_take_long(&self) -> bool {
+        self.spec.user.is_some() || matches!(self.spec.work.path, LockPath::At(_))
+    }
+}
+
+impl Desk {
+    /// Makes the order and sends it. Returns what an earlier run has left, which is still to be removed.
+    fn launch(&self, preparation: Preparation, mut tell: impl FnMut(Launching)) -> Option<Past> {
+        let (run, label) = (preparation.run, preparation.owner.label.clone());
+        let serves = preparation.instead.is_some();
+        let prepared = self.bench.prepare(preparation);
+        let Prepared { order, cgroup, folder: Folder { lock, past, .. } } = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                tell(Launching::Failed(failure));
+                return None;
+            }
+        };
+        // Told before anything that the keeper can have to say of it.
+        if !serves {
+            (self.admit)(run, &label, order.identity.as_ref().map(|own| own.uid));
+        }
+        tell(Launching::Ordered { tried: Tried::of(&order), cgroup, lock });
+        if let Err(error) = self.keeper.send(&Order::Launch(Box::new(order))) {
+            tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
+        }
+        past
     }
 }
 

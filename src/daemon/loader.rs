@@ -2,7 +2,7 @@
 
 use super::budget;
 use super::inbox::{Inbox, LoadOutcome, Message, Purpose};
-use super::sources::{DiskSources, Recorder, Recording};
+use super::sources::{DiskSources, Print, Recorder, Recording};
 use crate::config::{self, Context, Loaded, Problems, Sources};
 use std::collections::BTreeMap;
 use std::io;
@@ -42,14 +42,28 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub(super) fn start(reader: Reader, api_group: Option<u32>, inbox: Inbox) -> io::Result<Self> {
+    /// `applied`: what the plan is from, where that was read just now.
+    pub(super) fn start(
+        reader: Reader,
+        api_group: Option<u32>,
+        mut applied: Option<Print>,
+        inbox: Inbox,
+    ) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Purpose>();
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             crate::linux::proc::be_modest();
             for purpose in requests {
+                // The watch hints too often, and once for nothing at each start.
+                let seen = applied.as_ref().filter(|_| matches!(purpose, Purpose::Watch));
+                if seen.is_some_and(|print| print.fits(&DiskSources::new(api_group))) {
+                    continue;
+                }
                 let (result, recording) = reader.load_from_disk(api_group);
                 if let Ok(loaded) = &result {
                     budget::make_room(&loaded.plan);
+                }
+                if !matches!(purpose, Purpose::Diff(_)) {
+                    applied = Some(recording.print());
                 }
                 inbox.send(Message::Loaded(Box::new(LoadOutcome { purpose, result, recording })));
             }

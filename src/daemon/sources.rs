@@ -5,6 +5,7 @@ use crate::files::read::{ReadError, TrustPolicy, read_config};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// The disk, read with distrust.
@@ -60,10 +61,43 @@ pub(super) struct Recording {
     globs: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Refusal {
     NotFound,
     Other(String),
+}
+
+impl Recording {
+    /// By which it is known again.
+    pub(super) fn print(&self) -> Print {
+        let asked = self.files.keys().cloned().collect();
+        Print { files: asked, globs: self.globs.keys().cloned().collect(), hash: self.hash() }
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.files, &self.globs).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// What a load asked for, and a hash of what it got.
+#[derive(Debug)]
+pub(super) struct Print {
+    files: Vec<PathBuf>,
+    globs: Vec<PathBuf>,
+    hash: u64,
+}
+
+impl Print {
+    /// Whether the same load would get the same from these sources: it would ask for nothing else then.
+    pub(super) fn fits(&self, sources: &dyn Sources) -> bool {
+        let recorder = Recorder::new(sources);
+        // The answers are compared, errors among them.
+        self.files.iter().for_each(|path| drop(recorder.read(path)));
+        self.globs.iter().for_each(|pattern| drop(recorder.glob(pattern)));
+        recorder.finish().hash() == self.hash
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::records::{Plans, Records};
 use super::reload::Reload;
 use super::run::Daemon;
 use super::settle::Waiters;
+use super::sources::Print;
 use super::trees::Trees;
 use super::wall;
 use super::world::World;
@@ -76,7 +77,7 @@ fn build(
     beginning: Beginning,
     link: Link,
 ) -> Result<Daemon, StartError> {
-    let Beginning { places, own_log, restored, plan, read_file, watched, wishes } = beginning;
+    let Beginning { places, own_log, restored, plan, read_file, watched, print, wishes } = beginning;
     let sender = link.sender();
     let environment = Arc::clone(&reader.environment);
     let (inbox, mut mailbox) = inbox::inbox()
@@ -87,7 +88,7 @@ fn build(
     let server = listen(&places, api, group, &mut inherited, &sender, &inbox)?;
     places.leave_links(&environment).map_err(|message| StartError::new(format!("error: {message}")))?;
     let cgroups = Cgroups::detect(&folders::hash8(&places.folders.runtime_dir));
-    let reload = watch_file(reader, group, &plan, &watched, &inbox)?;
+    let reload = watch_file(reader, group, &plan, (&watched, print), &inbox)?;
     listen_for_signals(inbox.clone()).map_err(thread_failed)?;
     let recorded = restored.instances.clone();
     let mut core = Supervisor::new(seed(), clock::now(), restored);
@@ -96,7 +97,7 @@ fn build(
     })?;
     let runtime_dir = &places.folders.runtime_dir;
     let dialogue = Dialogue::start(runtime_dir, &sender, keeper_pid, inherited.take_left(), &inbox)?;
-    let admit = dialogue.channel.admitter();
+    let admit = Box::new(dialogue.channel.admitter());
     let launcher = Launcher::start(cgroups.clone(), runtime_dir, admit, sender.clone(), inbox.clone());
     let mut world = World {
         keeper: sender.clone(),
@@ -198,10 +199,10 @@ fn watch_file(
     reader: Reader,
     group: Option<u32>,
     plan: &Plan,
-    watched: &Watched,
+    (watched, print): (&Watched, Option<Print>),
     inbox: &Inbox,
 ) -> Result<Reload, StartError> {
-    let loader = Loader::start(reader, group, inbox.clone()).map_err(thread_failed)?;
+    let loader = Loader::start(reader, group, print, inbox.clone()).map_err(thread_failed)?;
     let hints = inbox.clone();
     let watcher = Watcher::start(move || hints.send(Message::FileHint)).map_err(thread_failed)?;
     let mut reload = Reload::new(loader, watcher, plan.supervisor.follow_file);

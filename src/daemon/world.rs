@@ -193,7 +193,7 @@ impl World {
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Program, kept) {
             return self.launch_failed(run, failure);
         }
-        self.launcher.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
+        self.prepare(Preparation { run, owner, spec, shown_run: run, instead: None });
     }
 
     /// Runs a command for a run, in its place and with its rights.
@@ -209,7 +209,13 @@ impl World {
         if let Err(failure) = self.expected.add(run, &spec, Purpose::Stop, 0) {
             return self.launch_failed(run, failure);
         }
-        self.launcher.prepare(Preparation { run, owner, spec, shown_run: service.run, instead: Some(argv) });
+        self.prepare(Preparation { run, owner, spec, shown_run: service.run, instead: Some(argv) });
+    }
+
+    fn prepare(&mut self, preparation: Preparation) {
+        let (run, mut told) = (preparation.run, Vec::new());
+        self.launcher.prepare(preparation, self.expected.is_alone(), |launching| told.push(launching));
+        told.into_iter().for_each(|launching| self.launching(run, launching));
     }
 
     /// Such a command is not waited for any more. It leads a process group of its own.

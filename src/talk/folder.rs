@@ -173,9 +173,20 @@ pub fn make(
     let owner = owner.filter(|owner| *owner != ours());
     let text = env.text(&places.folder);
     let lock = OwnedFd::from(new_file(&folder, c"lock", owner, &[])?);
-    let untouched = Untouched::of(&rustix::fs::fstat(&lock)?);
-    new_file(&folder, c"env", owner, &text)?;
+    let mut stat = rustix::fs::fstat(&lock)?;
+    // What a umask that takes from the owner does to one of them it does to all.
+    let exact = Mode::from_raw_mode(stat.st_mode) == PRIVATE;
+    if !exact {
+        rustix::fs::fchmod(&lock, PRIVATE)?;
+        stat = rustix::fs::fstat(&lock)?;
+    }
+    let untouched = Untouched::of(&stat);
+    let env = new_file(&folder, c"env", owner, &text)?;
     let fifo = new_fifo(&folder, owner)?;
+    if !exact {
+        rustix::fs::fchmod(&env, PRIVATE)?;
+        rustix::fs::fchmod(&fifo, PRIVATE)?;
+    }
     let sd = if want_sd { Some(new_socket(&folder, owner)?) } else { None };
     // Before the mode: a change of owner may take bits away.
     give(&folder, owner)?;
@@ -341,9 +352,10 @@ fn new_file(
 ) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(folder, name, flags, PRIVATE)?);
-    file.write_all(text)?;
+    if !text.is_empty() {
+        file.write_all(text)?;
+    }
     give(&file, owner)?;
-    rustix::fs::fchmod(&file, PRIVATE)?;
     Ok(file)
 }
 
@@ -354,7 +366,6 @@ fn new_fifo(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> 
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fifo = rustix::fs::openat(folder, name, flags, Mode::empty())?;
     give(&fifo, owner)?;
-    rustix::fs::fchmod(&fifo, PRIVATE)?;
     Ok(fifo)
 }
 

@@ -17,6 +17,9 @@ pub(super) enum Order {
     Leave,
 }
 
+/// So many orders may wait for somebody to knock.
+const PATIENT: usize = 64;
+
 /// Orders, and connections for which messages wait, with a descriptor that is readable while there are any.
 #[derive(Debug)]
 pub(super) struct Post {
@@ -46,10 +49,11 @@ impl Post {
         self.lock().orders.push(order);
     }
 
-    /// The thread is told what was left for it.
+    /// The thread is told what was left for it, if that cannot wait until somebody knocks: then it looks here first.
     pub(super) fn tell(&self) {
         let mut contents = self.lock();
-        if !contents.orders.is_empty() {
+        let waits = |order: &Order| matches!(order, Order::Admit { .. });
+        if contents.orders.len() > PATIENT || !contents.orders.iter().all(waits) {
             self.ring(&mut contents);
         }
     }
