@@ -1,11 +1,12 @@
 //! A program's environment, built anew at each launch from the plan and from what the keeper was started with.
 
+use crate::linux::texts::Texts;
 use crate::linux::users::ResolvedUser;
 use crate::model::{Inherit, InstanceLabel, Program, RunId, Slot};
 use crate::talk::Places;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -112,16 +113,13 @@ fn inherits(rule: &Inherit, name: &OsStr) -> bool {
 }
 
 /// `NAME=value` each, for execve(2). An entry with a NUL byte cannot exist there and is left out.
-pub(super) fn encode(variables: &Variables<'_>) -> Vec<CString> {
-    let entry = |(name, value): (&Cow<'_, OsStr>, &Cow<'_, OsStr>)| {
-        // With room for the NUL.
-        let mut bytes = Vec::with_capacity(name.len() + value.len() + 2);
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(b'=');
-        bytes.extend_from_slice(value.as_bytes());
-        CString::new(bytes).ok()
-    };
-    variables.iter().filter_map(entry).collect()
+pub(super) fn encode(variables: &Variables<'_>) -> Texts {
+    let size = |(name, value): (&Cow<'_, OsStr>, &Cow<'_, OsStr>)| name.len() + value.len() + 2;
+    let mut texts = Texts::with_capacity(variables.iter().map(size).sum());
+    for (name, value) in variables {
+        texts.push(&[name.as_bytes(), b"=", value.as_bytes()]);
+    }
+    texts
 }
 
 #[cfg(test)]

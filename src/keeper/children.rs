@@ -19,6 +19,9 @@ const FORKS_A_TURN: usize = 16;
 /// So long a launch waits for a seat. Each is needed for microseconds, and without one the child copies all that we have; but
 /// nobody can say when a child runs whose processor or cgroup is not given any time.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// So long the supervisor is not told of a process that is forked and not executed: most are executed by then, and it is told of
+/// both at once.
+const SOON_EXECUTED: Duration = Duration::from_millis(2);
 /// Orders that wait; beyond, the supervisor's socket is not read.
 const MAX_WAITING: usize = 4096;
 
@@ -91,7 +94,28 @@ impl Keeper {
             // Nobody would see its end. Nothing of it has run long enough to be missed.
             self.give_up(serial, error.raw_os_error().unwrap_or(libc::EIO));
         }
-        self.has_news(serial);
+        match self.table.get(serial).is_some_and(Entry::is_on_its_way) {
+            true => self.on_their_way.push_back((clock::now() + SOON_EXECUTED, serial)),
+            false => self.has_news(serial),
+        }
+    }
+
+    /// Those who are not executed soon are told of as they are.
+    pub(super) fn tell_late_ones(&mut self) {
+        while let Some((due, serial)) = self.on_their_way.front().copied() {
+            if self.table.get(serial).is_some_and(Entry::is_on_its_way) {
+                if clock::now() < due {
+                    return;
+                }
+                self.has_news(serial);
+            }
+            self.on_their_way.pop_front();
+        }
+    }
+
+    /// When there is one to be told of.
+    pub(super) fn late_at(&self) -> Option<Moment> {
+        self.on_their_way.front().map(|(due, _)| *due)
     }
 
     fn watch(&mut self, serial: Serial) -> std::io::Result<()> {

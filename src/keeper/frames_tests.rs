@@ -10,6 +10,7 @@ use super::order_frames::{self, Arrived};
 use super::report_frames;
 use crate::linux::memfd;
 use crate::linux::packet::Packet;
+use crate::linux::texts::Texts;
 use crate::model::{Exit, LaunchStage, Rlimit, RlimitKind, RunId, Signal};
 use proptest::prelude::*;
 use std::ffi::CString;
@@ -20,13 +21,17 @@ fn c(text: &str) -> CString {
     CString::new(text).unwrap()
 }
 
+fn texts(texts: &[&str]) -> Texts {
+    texts.iter().map(|text| c(text)).collect::<Vec<_>>().iter().map(CString::as_c_str).collect()
+}
+
 fn launch() -> LaunchOrder {
     LaunchOrder {
         run: RunId::from_bits(u128::MAX - 5),
         tag: vec![0, 255, 7],
         argv: vec![c("sh"), c(""), c("ü")],
         candidates: vec![c("/bin/sh"), c("rel")],
-        environment: vec![c("A=B"), c("C=")],
+        environment: texts(&["A=B", "C="]),
         directory: c("/srv"),
         identity: Some(Identity { uid: 1, gid: 2, groups: vec![2, 3] }),
         umask: 0o077,
@@ -46,7 +51,7 @@ fn launch() -> LaunchOrder {
 
 /// Too large to travel in its packet.
 fn large_launch() -> LaunchOrder {
-    LaunchOrder { environment: vec![c(&format!("A={}", "b".repeat(9000)))], ..launch() }
+    LaunchOrder { environment: texts(&[&format!("A={}", "b".repeat(9000))]), ..launch() }
 }
 
 fn order_packet(order: &Order) -> Packet {
@@ -176,7 +181,8 @@ fn every_report_arrives_as_it_was_sent() {
     ];
     reports.extend(LaunchStage::ALL.map(|stage| process(failed(stage), None)));
     for report in &reports {
-        let arrived = report_frames::decode(packet(report_frames::encode(report))).unwrap();
+        let (arrived, second) = report_frames::decode(packet(report_frames::encode(report))).unwrap();
+        assert!(second.is_none(), "{second:?}");
         // Descriptors have other numbers: their contents are compared below.
         let plain = |report: &Report| {
             let text = format!("{report:?}");
@@ -193,6 +199,30 @@ fn every_report_arrives_as_it_was_sent() {
             }
         }
     }
+}
+
+#[test]
+fn a_launch_that_went_well_is_two_reports_in_one_packet() {
+    let fds = ProcessFds {
+        pidfd: memory("a"),
+        stdout: memory("b"),
+        stderr: None,
+        notify: None,
+        sd: None,
+        lock: None,
+    };
+    let wanted = RunId::from_bits(7);
+    let packet = packet(report_frames::launched(wanted, b"tag", 77, Some(&fds)));
+    let (first, second) = report_frames::decode(packet).unwrap();
+    let of = |report: Option<Report>| match report {
+        Some(Report::Process { run, tag, pid, stage, fds }) => {
+            ((run, tag, pid, stage), fds.map(|fds| (text(&fds.pidfd), text(&fds.stdout))))
+        }
+        other => panic!("{other:?}"),
+    };
+    let named = |stage| (wanted, b"tag".to_vec(), 77, stage);
+    assert_eq!(of(Some(first)), (named(Stage::Forked), Some((b"a".to_vec(), b"b".to_vec()))));
+    assert_eq!(of(second), (named(Stage::Execed), None));
 }
 
 proptest! {

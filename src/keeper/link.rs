@@ -8,6 +8,7 @@ pub use super::report::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 use super::{order_frames, report_frames};
 use crate::linux::fds;
 use crate::linux::packet::{self, Waiting};
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Link {
     socket: Arc<OwnedFd>,
+    /// The second report of the packet that was read last.
+    second: RefCell<Option<Report>>,
 }
 
 /// Sends orders; any number of these can exist, on any threads.
@@ -43,7 +46,7 @@ impl Link {
 
     /// A line over this socket.
     pub fn from_fd(socket: OwnedFd) -> Self {
-        Self { socket: Arc::new(socket) }
+        Self { socket: Arc::new(socket), second: RefCell::default() }
     }
 
     /// An end for sending.
@@ -70,6 +73,9 @@ impl Link {
     }
 
     fn take(&self, waiting: Waiting) -> io::Result<Option<Report>> {
+        if let Some(report) = self.second.borrow_mut().take() {
+            return Ok(Some(report));
+        }
         let packet = loop {
             match packet::receive(self.socket.as_fd(), waiting) {
                 // The keeper died with orders unread. Told once; what it had reported comes with the next reads.
@@ -83,11 +89,14 @@ impl Link {
         if packet.cut {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
-        report_frames::decode(packet).map(Some).map_err(|_| io::Error::from_raw_os_error(libc::EBADMSG))
+        let garbled = |_| io::Error::from_raw_os_error(libc::EBADMSG);
+        let (first, second) = report_frames::decode(packet).map_err(garbled)?;
+        *self.second.borrow_mut() = second;
+        Ok(Some(first))
     }
 }
 
-/// For waiting for reports together with other things.
+/// For waiting for reports together with other things: when [`Link::try_receive`] has found none.
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

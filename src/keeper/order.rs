@@ -1,5 +1,6 @@
 //! What the supervisor can order. Plain data; `frames` turns it into bytes.
 
+use crate::linux::texts::Texts;
 use crate::model::{Rlimit, RunId};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -87,7 +88,7 @@ pub struct LaunchOrder {
     /// Paths to try in turn, as execvp(3) does with PATH. A path without a leading slash counts from `directory`.
     pub candidates: Vec<CString>,
     /// The whole environment, `NAME=value` each.
-    pub environment: Vec<CString>,
+    pub environment: Texts,
     /// The working folder.
     pub directory: CString,
     /// Whose rights to take on; `None` = the keeper's own.

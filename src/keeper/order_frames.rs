@@ -5,6 +5,7 @@ use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_TAG, Orde
 use super::wire::{Garbled, Reader, Writer};
 use crate::linux::memfd;
 use crate::linux::packet::Packet;
+use crate::linux::texts::Texts;
 use crate::model::{Rlimit, RlimitKind, RunId};
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -205,9 +206,10 @@ fn encode_launch(launch: &LaunchOrder) -> Vec<u8> {
         ends: _,
     } = launch;
     let mut out = Writer::default();
-    for texts in [argv, candidates, environment] {
+    for texts in [argv, candidates] {
         out.list(texts, |out, text| out.bytes(text.as_bytes()));
     }
+    out.bytes(environment.bytes());
     out.bytes(directory.as_bytes());
     out.option(identity.as_ref(), |out, identity| {
         out.u32(identity.uid);
@@ -241,7 +243,7 @@ fn decode_launch(run: RunId, tag: Vec<u8>, bytes: &[u8]) -> Result<LaunchOrder, 
         tag,
         argv: input.list(Reader::c_string)?,
         candidates: input.list(Reader::c_string)?,
-        environment: input.list(Reader::c_string)?,
+        environment: Texts::from_bytes(input.bytes()?.to_vec()).ok_or(Garbled)?,
         directory: input.c_string()?,
         identity: input.option(|input| {
             Ok(Identity { uid: input.u32()?, gid: input.u32()?, groups: input.list(Reader::u32)? })

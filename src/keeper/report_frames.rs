@@ -11,6 +11,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// A packet to be sent.
 pub(super) type Outgoing<'a> = (Vec<u8>, Vec<BorrowedFd<'a>>);
 
+/// Two reports in one packet: `Forked`, then `Execed`.
+const LAUNCHED: u8 = 10;
+
 /// A process's news; `fds` on the first mention.
 pub(super) fn process<'a>(
     run: RunId,
@@ -19,9 +22,25 @@ pub(super) fn process<'a>(
     stage: &Stage,
     fds: Option<&'a ProcessFds>,
 ) -> Outgoing<'a> {
+    any_process(2, run, tag, pid, stage, fds)
+}
+
+/// Two pieces of news of a process, which is mentioned for the first time: it was forked, and it was executed.
+pub(super) fn launched<'a>(run: RunId, tag: &[u8], pid: u32, fds: Option<&'a ProcessFds>) -> Outgoing<'a> {
+    any_process(LAUNCHED, run, tag, pid, &Stage::Forked, fds)
+}
+
+fn any_process<'a>(
+    kind: u8,
+    run: RunId,
+    tag: &[u8],
+    pid: u32,
+    stage: &Stage,
+    fds: Option<&'a ProcessFds>,
+) -> Outgoing<'a> {
     let mut out = Writer::default();
     let mut beside = Vec::new();
-    out.u8(2);
+    out.u8(kind);
     encode_process(&mut out, run, tag, pid, stage);
     out.option(fds, |out, ProcessFds { pidfd, stdout, stderr, notify, sd, lock }| {
         beside.extend([pidfd.as_fd(), stdout.as_fd()]);
@@ -120,11 +139,12 @@ fn encode_exit(out: &mut Writer, exit: Exit) {
     }
 }
 
-/// Reads a report.
-pub(super) fn decode(packet: Packet) -> Result<Report, Garbled> {
+/// Reads a report, or two.
+pub(super) fn decode(packet: Packet) -> Result<(Report, Option<Report>), Garbled> {
     let mut input = Reader::new(&packet.bytes);
     let mut fds = packet.fds.into_iter();
-    let report = match input.u8()? {
+    let kind = input.u8()?;
+    let report = match kind {
         1 => Report::Hello {
             supervisors_before: input.u32()?,
             fresh_state: input.flag()?,
@@ -132,7 +152,7 @@ pub(super) fn decode(packet: Packet) -> Result<Report, Garbled> {
                 Ok(Predecessor { pid: input.u32()?, exit: decode_exit(input)?, hung: input.flag()? })
             })?,
         },
-        2 => Report::Process {
+        2 | LAUNCHED => Report::Process {
             run: RunId::from_bits(input.u128()?),
             tag: input.bytes()?.to_vec(),
             pid: input.u32()?,
@@ -152,10 +172,16 @@ pub(super) fn decode(packet: Packet) -> Result<Report, Garbled> {
         },
         8 => Report::Strangers,
         9 => Report::Ping,
-        0 | 10.. => return Err(Garbled),
+        0 | 11.. => return Err(Garbled),
     };
     input.end()?;
-    Ok(report)
+    let second = match &report {
+        Report::Process { run, tag, pid, .. } if kind == LAUNCHED => {
+            Some(Report::Process { run: *run, tag: tag.clone(), pid: *pid, stage: Stage::Execed, fds: None })
+        }
+        _one => None,
+    };
+    Ok((report, second))
 }
 
 fn decode_stage(input: &mut Reader<'_>) -> Result<Stage, Garbled> {

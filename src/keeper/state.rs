@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use super::poller::{Interest, Poller, Source};
 use super::strangers::Strangers;
 use super::supervisor::{Recipe, Supervisor};
-use super::table::Table;
+use super::table::{Serial, Table};
 use super::{KeeperOptions, say};
 use crate::linux::low::Seats;
 use crate::linux::memory::Thrift;
@@ -54,6 +54,8 @@ pub(super) struct Keeper {
     pub(super) in_flight: usize,
     /// Since all seats are taken: how long launches wait for one.
     pub(super) patient_until: Option<Moment>,
+    /// Forked so lately that nobody was told yet, the first first, and until when that can wait.
+    pub(super) on_their_way: VecDeque<(Moment, Serial)>,
     pub(super) held: Held,
     pub(super) claim: Option<Claim>,
     pub(super) above: Above,
@@ -121,6 +123,7 @@ impl Keeper {
             launches: VecDeque::new(),
             in_flight: 0,
             patient_until: None,
+            on_their_way: VecDeque::new(),
             held: Held::default(),
             claim: None,
             above: Above::named_by_environment(),
@@ -151,6 +154,7 @@ impl Keeper {
                 self.read_signals();
             }
             self.launch_next();
+            self.tell_late_ones();
             self.mind_the_supervisor();
             self.tell();
             if self.thrift.tick(clock::now()) {
@@ -189,6 +193,7 @@ impl Keeper {
             self.start_at,
             self.send_again_at,
             self.seat_due(now),
+            self.late_at(),
             self.strangers.deadline(),
             self.ending.map(|ending| ending.until),
             self.pulse_deadline(),

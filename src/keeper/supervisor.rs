@@ -2,17 +2,18 @@
 
 use super::KeeperOptions;
 use crate::linux::child_setup::{self, Failure, Input, Setup};
+use crate::linux::texts::Texts;
 use crate::linux::{limits, packet};
 use crate::model::Moment;
 use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// How to start it: made once, so that each one gets the environment that the keeper was started with.
 #[derive(Debug)]
 pub(super) struct Recipe {
     argv: Vec<CString>,
-    environment: Vec<CString>,
+    environment: Texts,
 }
 
 /// One that was started.
@@ -44,12 +45,11 @@ pub(super) enum Pulse {
 
 impl Recipe {
     pub(super) fn new(options: &KeeperOptions) -> Self {
-        let variables = std::env::vars_os().map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            name
-        });
-        Self { argv: c_strings(options.supervisor_argv.iter().cloned()), environment: c_strings(variables) }
+        let mut environment = Texts::default();
+        for (name, value) in std::env::vars_os() {
+            environment.push(&[name.as_bytes(), b"=", value.as_bytes()]);
+        }
+        Self { argv: c_strings(options.supervisor_argv.iter().cloned()), environment }
     }
 
     /// Starts one, with its end of the socket as descriptor 3.

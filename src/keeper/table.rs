@@ -118,6 +118,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is forked, and it is neither told nor known how that went on.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        matches!(self.progress, Progress::Starting { .. }) && self.told == Told::Nothing && !self.queued
+    }
+
     /// The next news for the supervisor, if there is any: one step after the other, the table's entries in one.
     fn next_news(&self) -> Option<(Stage, Told)> {
         let (stage, level) = match &self.progress {
@@ -141,6 +146,11 @@ impl Entry {
     /// The packet of the next news, and what is told once it is sent.
     pub(super) fn news(&self) -> Option<(Outgoing<'_>, Told)> {
         let (stage, level) = self.next_news()?;
+        let executed = matches!(self.progress, Progress::Running | Progress::Exited(_));
+        if stage == Stage::Forked && executed {
+            let launched = report_frames::launched(self.run, &self.tag, self.pid, self.fds.as_ref());
+            return Some((launched, Told::Settled));
+        }
         let fds = if self.told == Told::Nothing { self.fds.as_ref() } else { None };
         Some((report_frames::process(self.run, &self.tag, self.pid, &stage, fds), level))
     }

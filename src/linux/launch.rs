@@ -1,5 +1,6 @@
 //! What `child_setup` is given, and what it gives back: plain data, and the reading of a child's report.
 
+use super::texts::Texts;
 use crate::model::{LaunchStage, Rlimit};
 use std::ffi::{CStr, CString};
 use std::io;
@@ -33,7 +34,7 @@ pub struct Setup<'a> {
     /// Paths to try in turn.
     pub candidates: &'a [CString],
     /// The whole environment.
-    pub environment: &'a [CString],
+    pub environment: &'a Texts,
     /// Working folder; `None` = stays.
     pub directory: Option<&'a CStr>,
     /// `None` = stays.

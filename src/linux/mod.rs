@@ -34,5 +34,6 @@ mod pseudo;
 mod raw;
 pub mod signals;
 mod stack;
+pub mod texts;
 pub mod tree;
 pub mod users;

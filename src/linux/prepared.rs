@@ -5,12 +5,16 @@
 
 use super::launch::{Input, Setup};
 use super::low::Row;
+use super::texts::Texts;
 use crate::model::RlimitKind;
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::{AsRawFd, RawFd};
 
 /// A limit as prlimit64(2) takes it: soft, hard.
 pub(super) type Limit = [u64; 2];
+
+/// For arguments and paths, most of the time.
+const ROOM: usize = 1024;
 
 /// RLIM64_INFINITY.
 const NO_LIMIT: u64 = u64::MAX;
@@ -33,7 +37,7 @@ pub(super) enum Stdin {
 /// All that a child needs. The pointers point into `texts`.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    _texts: Vec<u8>,
+    _texts: Texts,
     pub(super) argv: Vec<*const c_char>,
     pub(super) candidates: Vec<*const c_char>,
     pub(super) environment: Vec<*const c_char>,
@@ -59,63 +63,42 @@ pub(super) struct Prepared {
     pub(super) ignored: u64,
 }
 
-/// Texts one behind the other, each with its NUL, that never move.
-struct Texts {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl Texts {
-    fn with_room_for<'a>(texts: impl Iterator<Item = &'a CStr>) -> Self {
-        let size = texts.map(|text| text.count_bytes() + 1).sum();
-        Self { bytes: vec![0; size], used: 0 }
-    }
-
-    fn keep(&mut self, text: &CStr) -> *const c_char {
-        let text = text.to_bytes_with_nul();
-        let place = &mut self.bytes[self.used..self.used + text.len()];
-        place.copy_from_slice(text);
-        self.used += text.len();
-        place.as_ptr().cast()
-    }
-
-    /// A list that ends with a null pointer.
-    fn keep_all(&mut self, texts: &[CString]) -> Vec<*const c_char> {
-        let mut pointers = Vec::with_capacity(texts.len() + 1);
-        pointers.extend(texts.iter().map(|text| self.keep(text)));
-        pointers.push(std::ptr::null());
-        pointers
-    }
-}
-
 impl Prepared {
     pub(super) fn new(setup: &Setup<'_>, told: RawFd, places: Vec<RawFd>, joined: bool) -> Self {
-        let lists = [setup.argv, setup.candidates, setup.environment];
+        let mut texts = Texts::with_capacity(setup.environment.bytes().len() + ROOM);
+        for list in [setup.argv, setup.candidates] {
+            texts.extend(list.iter().map(CString::as_c_str));
+        }
         let file = match setup.stdin {
             Input::File(path) => Some(path),
             Input::Open(_) => None,
         };
-        let single = [setup.directory, file].into_iter().flatten();
-        let mut texts =
-            Texts::with_room_for(lists.into_iter().flatten().map(CString::as_c_str).chain(single));
-        let [argv, mut candidates, environment] = lists.map(|list| texts.keep_all(list));
-        candidates.pop();
-        let directory = setup.directory.map(|path| texts.keep(path));
-        let stdin = match setup.stdin {
-            Input::File(path) => Stdin::File(texts.keep(path)),
-            Input::Open(fd) => Stdin::Open(fd.as_raw_fd()),
-        };
+        texts.extend([setup.directory, file].into_iter().flatten());
+        texts.extend(setup.environment.iter());
+        // Now they move no more, and leave in the order in which they came.
+        let mut pointers = texts.iter().map(CStr::as_ptr).collect::<Vec<_>>().into_iter();
+        let mut next = |count| pointers.by_ref().take(count).collect::<Vec<_>>();
+        let mut argv = next(setup.argv.len());
+        argv.push(std::ptr::null());
+        let candidates = next(setup.candidates.len());
+        let directory = setup.directory.and_then(|_| next(1).pop());
+        let file = file.and_then(|_| next(1).pop());
+        let mut environment = next(usize::MAX);
+        environment.push(std::ptr::null());
         let number = |value: Option<u64>| value.unwrap_or(NO_LIMIT);
         let limits = setup.rlimits.iter().map(|limit| (limit.kind, [number(limit.value); 2]));
         let cgroup_procs =
             setup.cgroup.and_then(|folder| CString::new([folder.to_bytes(), b"/cgroup.procs"].concat()).ok());
         Self {
-            _texts: texts.bytes,
+            _texts: texts,
             argv,
             candidates,
             environment,
             directory,
-            stdin,
+            stdin: match (setup.stdin, file) {
+                (Input::Open(fd), _) => Stdin::Open(fd.as_raw_fd()),
+                (Input::File(_), file) => Stdin::File(file.unwrap_or(std::ptr::null())),
+            },
             rights: setup.rights.map(|rights| OwnRights {
                 uid: rights.uid,
                 gid: rights.gid,

@@ -273,7 +273,8 @@ pub(super) fn good_and_bad_ones_at_once_each_get_what_is_theirs() {
     let orders: Vec<LaunchOrder> = (0..240_u8)
         .map(|number| {
             let path = c(&format!("/no/{number}/{}", &long[..100]));
-            let environment = vec![c(&format!("NUMBER={number}")), c(&format!("LONG={long}"))];
+            let environment =
+                [&*c(&format!("NUMBER={number}")), &*c(&format!("LONG={long}"))].into_iter().collect();
             let order = LaunchOrder { environment, ..shell("test ${#LONG} = 2000 && exit $NUMBER") };
             match number % 4 {
                 0 => LaunchOrder { candidates: vec![path], ..order },

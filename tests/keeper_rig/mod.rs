@@ -281,7 +281,7 @@ pub(crate) fn shell(script: &str) -> LaunchOrder {
         tag: run.to_string().into_bytes(),
         argv: ["sh", "-c", script].map(c).to_vec(),
         candidates: vec![c("/bin/sh")],
-        environment: vec![c("PATH=/usr/bin:/bin"), c(&format!("SPPM_RUN={run}"))],
+        environment: [c"PATH=/usr/bin:/bin", &c(&format!("SPPM_RUN={run}"))].into_iter().collect(),
         directory: c("/"),
         identity: None,
         umask: 0o022,
