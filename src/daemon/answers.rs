@@ -128,7 +128,7 @@ impl Daemon {
     }
 
     /// A request, as an entry for each program that it is about.
-    fn tell_request(&self, text: &str, who: &str, targets: &[Target]) {
+    fn tell_request(&mut self, text: &str, who: &str, targets: &[Target]) {
         let entry = || Entry::new(wall::now_millis(), Kind::Request, text).by(who);
         let programs: BTreeSet<&ProgramName> = targets.iter().map(Target::program).collect();
         // One entry for many: a thousand of the same would push everything else out of the journal.

@@ -141,6 +141,11 @@ impl Expected {
         }
     }
 
+    /// Whether no launch is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// Whether one launch alone is under way.
     pub(super) fn is_alone(&self) -> bool {
         self.runs.len() == 1

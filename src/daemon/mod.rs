@@ -9,6 +9,7 @@
 mod above;
 mod adopt;
 mod advice;
+mod aftermath;
 mod answers;
 mod background;
 mod begin;

@@ -5,6 +5,7 @@ use super::wall;
 use crate::journal::{Entry, Kind};
 use crate::model::{Exit, HookKind, Signal};
 use crate::supervisor::{EndCause, Fact, HookFailure, Notice, PhaseKind};
+use std::time::SystemTime;
 
 /// How an end that was asked for is told.
 pub(super) const AS_ASKED: &str = "as asked";
@@ -60,10 +61,10 @@ pub(super) fn log(notice: &Notice, killer: Killer) {
     }
 }
 
-/// One notice as an entry of the journal.
-pub(super) fn entry(notice: &Notice, killer: Killer) -> Entry {
+/// One notice as an entry of the journal, of when it came.
+pub(super) fn entry(notice: &Notice, at: SystemTime, killer: Killer) -> Entry {
     let new = |kind, text: String| {
-        Entry::new(wall::now_millis(), kind, text).about(notice.slot.program.as_str(), notice.label.as_str())
+        Entry::new(wall::millis(at), kind, text).about(notice.slot.program.as_str(), notice.label.as_str())
     };
     match &notice.fact {
         Fact::Started { pid } => {

@@ -94,6 +94,7 @@ impl Daemon {
                 self.above.deadline(),
                 self.waiters_due,
                 self.thrift.deadline(),
+                self.world.aftermath.deadline(),
             ];
             let until = deadlines.into_iter().flatten().min();
             let mut next = self.mailbox.next(until);
@@ -145,6 +146,7 @@ impl Daemon {
         while let Some(call) = self.mailbox.call() {
             if !(call.request.only_asks() && call.reply.is_gone()) {
                 self.act();
+                self.world.do_all();
                 self.answer(call);
             }
             answered += 1;
@@ -174,7 +176,7 @@ impl Daemon {
             let Some(action) = self.core.next_action() else { break };
             self.world.carry_out(action);
         }
-        self.world.conclude();
+        self.world.conclude(self.core.shutdown_record().is_some());
     }
 
     /// One message. `Some`: the process ends at once with this code.
@@ -182,6 +184,7 @@ impl Daemon {
         match message {
             Message::Keeper(report) => self.keeper_says(report),
             Message::KeeperGone => {
+                self.world.do_all();
                 tracing::error!(
                     "the line to the keeper is lost; the programs run on, and this supervisor ends"
                 );
@@ -372,12 +375,12 @@ impl Daemon {
     }
 
     /// One more entry of the journal.
-    pub(super) fn tell(&self, entry: Entry) {
-        self.world.journal.add(entry);
+    pub(super) fn tell(&mut self, entry: Entry) {
+        self.world.aftermath.tell(entry);
     }
 
     /// An accepted edit, as an entry for each program that it touches, so that `why NAME` finds it.
-    fn tell_change(&self, picture: &DiffDto, purpose: &Purpose) {
+    fn tell_change(&mut self, picture: &DiffDto, purpose: &Purpose) {
         let cause = describe(purpose);
         if picture.changes.is_empty() {
             let text = format!("the configuration was accepted ({cause}); no program changes");
@@ -399,10 +402,12 @@ impl Daemon {
 
     /// The orderly end: everything has stopped, and nothing is left behind but logs and state.
     fn finish(mut self, code: u8) -> u8 {
+        self.world.do_all();
         tracing::info!(code, "everything has stopped; this is the end");
         self.waiters.look_now(&self.core, clock::now());
         self.world.logger.stop();
         self.tell(Entry::new(wall::now_millis(), Kind::SupervisorEnded, "the supervisor ended in order"));
+        self.world.do_all();
         self.world.journal.flush();
         self.world.wishes.finish();
         self.world.dialogue.channel.close();

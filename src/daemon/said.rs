@@ -67,7 +67,7 @@ impl Daemon {
     }
 
     /// Who asks for its own stop or restart, when that is told; `None`: it means nothing.
-    fn asker(&self, run: RunId, what: &str, why: Option<String>) -> Option<String> {
+    fn asker(&mut self, run: RunId, what: &str, why: Option<String>) -> Option<String> {
         let slot = self.core.slot_of(run)?;
         let label = self.world.processes.get(&run)?.owner.label.clone();
         let replace = self.core.instance(slot).and_then(|one| one.replace.as_ref());

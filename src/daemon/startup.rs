@@ -3,6 +3,7 @@
 
 use super::above::Above;
 use super::adopt;
+use super::aftermath::Aftermath;
 use super::begin::{Beginning, begin};
 use super::budget;
 use super::dialogue::Dialogue;
@@ -105,9 +106,7 @@ fn build(
         trees: Trees::start(keeper_pid, inbox.clone()).map_err(thread_failed)?,
         logger: start_logger(&inbox)?,
         journal: Journal::start(places.history()).map_err(thread_failed)?,
-        entries: Vec::new(),
-        released: Vec::new(),
-        killers: Killers::begin(read_file),
+        aftermath: Aftermath::new(Killers::begin(read_file)),
         records,
         wishes,
         processes: BTreeMap::new(),

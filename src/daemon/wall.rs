@@ -33,5 +33,10 @@ pub(super) fn now() -> String {
 
 /// Now, with milliseconds.
 pub(super) fn now_millis() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+    millis(SystemTime::now())
+}
+
+/// Then, with milliseconds.
+pub(super) fn millis(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
 }

@@ -1,37 +1,28 @@
 //! Carries out what the core wants, and turns what happens into its events. Chooses nothing.
 
+use super::aftermath::{Aftermath, Concerned, Haste, Released};
 use super::budget::{Expected, Purpose};
 use super::dialogue::Dialogue;
-use super::killer::Killers;
 use super::launcher::{Launcher, Launching, Preparation};
-use super::notices;
 use super::options::StartError;
 use super::processes::{Parent, Process, Processes};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
 use super::words::telling_line;
-use crate::journal::{Entry, Journal};
-use crate::keeper::link::{Order, ProcessFds, Sender, Stage};
+use crate::journal::Journal;
+use crate::keeper::link::{ProcessFds, Sender, Stage};
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
-use crate::linux::{cgroup, proc};
+use crate::linux::{cgroup, clock, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, Work};
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 /// So many that are found idle are told at once: many enough that those who end do not come between each two signals, and few enough
 /// that the first are signalled, and end, while the last are looked at.
 const IDLE_TOGETHER: usize = 256;
-
-/// What is left to be done about a run that is over.
-pub(super) struct Released {
-    run: RunId,
-    parent: Parent,
-    cgroup: Option<PathBuf>,
-}
 
 /// Everything outside of the core.
 pub(super) struct World {
@@ -40,17 +31,13 @@ pub(super) struct World {
     pub(super) trees: Trees,
     pub(super) logger: Logger,
     pub(super) journal: Journal,
-    /// For the journal, which is woken once for all of them.
-    pub(super) entries: Vec<Entry>,
-    pub(super) killers: Killers,
+    pub(super) aftermath: Aftermath,
     pub(super) records: Records,
     pub(super) wishes: Wishes,
     pub(super) processes: Processes,
     pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
-    /// Runs that are released: everybody is told when nobody waits for that.
-    pub(super) released: Vec<Released>,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
     /// The exit code, once the core is at its end.
@@ -111,11 +98,7 @@ impl World {
                 }
             }
             Action::Release { run } => self.release(run),
-            Action::Note(notice) => {
-                let killer = self.killers.judge(&notice.fact);
-                notices::log(&notice, killer);
-                self.entries.push(notices::entry(&notice, killer));
-            }
+            Action::Note(notice) => self.aftermath.note(notice),
             Action::Finish { code } => self.finished = Some(code),
         }
     }
@@ -148,24 +131,24 @@ impl World {
         found
     }
 
-    /// Everything that was wanted together is done: it is written down, and the journal is told.
-    pub(super) fn conclude(&mut self) {
+    /// Everything that was wanted together is done: it is written down, and what follows is done if it is due. `ending`: everything
+    /// is being stopped.
+    pub(super) fn conclude(&mut self, ending: bool) {
         self.write_down();
         self.dialogue.tell();
-        if !self.entries.is_empty() {
-            self.journal.add_all(std::mem::take(&mut self.entries));
-        }
-        for Released { run, parent, cgroup } in self.released.drain(..) {
-            self.logger.detach(run);
-            if parent == Parent::Keeper {
-                // A keeper that is gone has nothing to release; that news is on its way.
-                let _ = self.keeper.send(&Order::Release { run });
-            }
-            if let Some(cgroup) = cgroup {
-                // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
-                let _ = cgroup::remove(&cgroup);
-            }
-        }
+        let Self { keeper, logger, journal, aftermath, .. } = self;
+        let haste = match (ending, self.expected.is_empty()) {
+            (true, _) => Haste::Shutdown,
+            (false, true) => Haste::None,
+            (false, false) => Haste::Launches,
+        };
+        aftermath.tick(clock::now(), haste, &Concerned { keeper, logger, journal });
+    }
+
+    /// What follows from all that was done is done, too: somebody is about to look, or this is the end.
+    pub(super) fn do_all(&mut self) {
+        let Self { keeper, logger, journal, aftermath, .. } = self;
+        aftermath.do_all(&Concerned { keeper, logger, journal });
     }
 
     fn write_down(&mut self) {
@@ -377,6 +360,6 @@ impl World {
         if !is_helper {
             self.dialogue.end(run);
         }
-        self.released.push(Released { run, parent, cgroup: owner.cgroup.filter(|_| !is_helper) });
+        self.aftermath.release(Released { run, parent, cgroup: owner.cgroup.filter(|_| !is_helper) });
     }
 }

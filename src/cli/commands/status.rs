@@ -7,6 +7,7 @@ use crate::cli::session::{PATIENCE, Session};
 use crate::control::client::{self, Client};
 use crate::control::wire::{LogItem, ProgramDto, StatusDto};
 use std::fmt::Write as _;
+use std::mem::ManuallyDrop;
 
 /// Something is not as wanted.
 const NOT_AS_WANTED: u8 = 3;
@@ -23,8 +24,10 @@ pub(super) fn status(session: &Session<'_>, names: &[String]) -> Outcome {
     };
     let clock = Clock::here();
     let status = if terminal.json { status } else { render::localised(status, &clock) };
+    // Thousands of small texts: the end of this process, which is near, lets go of all at once.
+    let status = ManuallyDrop::new(status);
     if terminal.json {
-        terminal.json(&status)?;
+        terminal.json(&*status)?;
     } else if terminal.quiet {
         let ids = status.programs.iter().flat_map(|program| &program.instances);
         let ids: String = ids.map(|instance| format!("{}\n", render::visible(&instance.id))).collect();
