@@ -5,7 +5,7 @@ use super::link::LaunchOrder;
 use super::poller::{Interest, Source};
 use super::say;
 use super::state::Keeper;
-use super::table::{Entry, MAX_RUNS, Progress, Serial};
+use super::table::{Entry, MAX_RUNS, Progress, Serial, Told};
 use crate::linux::child_setup::{self, Outcome};
 use crate::linux::clock;
 use crate::linux::pidfd;
@@ -197,6 +197,7 @@ impl Keeper {
         self.parted(serial);
         self.launch_told(serial);
         self.take_seat(serial);
+        self.tell_of_failing(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
         let Some(fds) = &entry.fds else { return };
         let exit = match pidfd::peek(&fds.pidfd) {
@@ -228,6 +229,16 @@ impl Keeper {
             self.forget(serial);
         } else {
             self.has_news(serial);
+        }
+    }
+
+    /// Of one that was never executed it is told at first that it was forked, and what it had to be heard by: while that is there.
+    fn tell_of_failing(&mut self, serial: Serial) {
+        let untold =
+            |entry: &Entry| matches!(entry.progress, Progress::Failing { .. }) && entry.told == Told::Nothing;
+        if self.table.get(serial).is_some_and(untold) {
+            self.has_news(serial);
+            self.tell();
         }
     }
 

@@ -23,8 +23,8 @@ const BUSY_RETRIES: u32 = 5;
 /// `struct __kernel_old_timespec`: seconds, nanoseconds.
 static BUSY_PAUSE: [libc::c_long; 2] = [0, 200_000_000];
 
-/// Descriptors that a child opens at once, at most: its input, the report's new place.
-const PLACES: usize = 2;
+/// Descriptors that are opened once there is a child: its pidfd here; there its input and the report's new place.
+const PLACES: usize = 3;
 
 /// Starts a process. With a seat it shares the descriptors until it is [`Outcome::Apart`], and perhaps our memory until its
 /// exec or its end: the seat says when it can be given back. For a process with one thread (another thread could have a lock
@@ -36,6 +36,11 @@ pub fn spawn(setup: &Setup<'_>, seat: Option<&mut Seat>) -> Result<Spawned, Fail
     let prepare = |error: &io::Error| Failure::before_fork(LaunchStage::Prepare, error);
     let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).map_err(|error| prepare(&error.into()))?;
+    // Keeps numbers free, for the pidfd here and for what a child opens that has a whole table: neither must fail once it exists.
+    let mut places = Vec::with_capacity(PLACES);
+    for _ in 0..PLACES {
+        places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
+    }
     // Where it cannot be opened, the child will not be able to join it either, and lives without.
     let cgroup = setup.cgroup.and_then(fork::open_cgroup);
     let joined = cgroup.is_some();
@@ -44,16 +49,12 @@ pub fn spawn(setup: &Setup<'_>, seat: Option<&mut Seat>) -> Result<Spawned, Fail
         let prepared = Box::new(Prepared::in_row(setup, row, joined, *ignored));
         start(prepared, cgroup.as_ref(), true, loan.as_mut())
     } else {
-        // Keeps numbers free, for the pidfd here and for what the child opens: neither must fail once the child exists.
-        let mut places = Vec::with_capacity(PLACES);
-        for _ in 0..PLACES {
-            places.push(rustix::io::fcntl_dupfd_cloexec(&told, 3).map_err(|error| prepare(&error.into()))?);
-        }
         let numbers = places.iter().map(AsRawFd::as_raw_fd).collect();
         let prepared = Box::new(Prepared::new(setup, told.as_raw_fd(), numbers, joined));
         start(prepared, cgroup.as_ref(), false, None)
     };
     let (pid, pidfd) = forked.map_err(|error| Failure::before_fork(LaunchStage::Fork, &error))?;
+    drop(places);
     match pidfd.map_or_else(|| super::pidfd::open(pid), Ok) {
         Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
         Err(error) => {
