@@ -144,7 +144,8 @@ impl Launcher {
     /// Prepares a launch and orders it. One that is `alone` and takes no time: at once, and `at_once` is told; else by the thread,
     /// which tells by [`Message::Launching`].
     pub(super) fn prepare(&self, preparation: Preparation, alone: bool, at_once: impl FnMut(Launching)) {
-        if !alone || self.waiting.load(Ordering::Relaxed) > 0 || preparation.may_take_long() {
+        let takes_long = || self.desk.bench.may_take_long(&preparation);
+        if !alone || self.waiting.load(Ordering::Relaxed) > 0 || takes_long() {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             return self.give(Task::Launch(Box::new(preparation)));
         }
@@ -155,13 +156,6 @@ impl Launcher {
 
     fn give(&self, task: Task) {
         let _ended = self.tasks.send(task);
-    }
-}
-
-impl Preparation {
-    /// Whether it asks a name service, or touches files that are not in our own runtime folder.
-    fn may_take_long(&self) -> bool {
-        self.spec.user.is_some() || matches!(self.spec.work.path, LockPath::At(_))
     }
 }
 
@@ -191,6 +185,14 @@ impl Desk {
 }
 
 impl Bench {
+    /// Whether a name service is asked, files are touched that are not in our own runtime folder, or much is to be removed.
+    fn may_take_long(&self, preparation: &Preparation) -> bool {
+        let Preparation { spec, owner, .. } = preparation;
+        spec.user.is_some()
+            || matches!(spec.work.path, LockPath::At(_))
+            || talk::has_past(&self.instances, &owner.label)
+    }
+
     /// All that the order needs, made.
     fn prepare(&self, preparation: Preparation) -> Result<Prepared, LaunchFailure> {
         let Preparation { run, mut owner, spec, shown_run, instead } = preparation;

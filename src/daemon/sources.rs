@@ -157,3 +157,43 @@ impl Sources for Recording {
         Ok(self.globs.get(pattern).cloned().unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Files by their names alone.
+    struct Shelf(BTreeMap<&'static str, &'static str>);
+
+    impl Sources for Shelf {
+        fn read(&self, path: &Path) -> Result<String, SourceError> {
+            let text = path.to_str().and_then(|name| self.0.get(name));
+            text.map(|text| (*text).to_owned()).ok_or_else(|| SourceError::not_found(path))
+        }
+
+        fn glob(&self, _pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
+            Ok(self.0.keys().filter(|name| name.starts_with("d/")).map(PathBuf::from).collect())
+        }
+    }
+
+    #[test]
+    fn a_print_fits_what_reads_the_same_and_nothing_else() {
+        let first = BTreeMap::from([("main", "x"), ("d/a", "y")]);
+        let shelf = Shelf(first.clone());
+        let recorder = Recorder::new(&shelf);
+        let pattern = Path::new("d/*");
+        recorder.read(Path::new("main")).unwrap();
+        recorder.glob(pattern).unwrap();
+        recorder.read(Path::new("d/a")).unwrap();
+        recorder.read(Path::new("maybe")).unwrap_err();
+        let print = recorder.finish().print();
+        assert!(print.fits(&shelf));
+        for (name, text) in [("main", "z"), ("d/a", ""), ("d/b", "y"), ("maybe", "")] {
+            let mut other = first.clone();
+            other.insert(name, text);
+            assert!(!print.fits(&Shelf(other)), "{name}");
+        }
+        assert!(!print.fits(&Shelf(BTreeMap::from([("main", "x")]))));
+    }
+}

@@ -135,20 +135,6 @@ fn block_signals(set: u64) -> u64 {
     before
 }
 
-/// What this process ignores (bit 0 is signal 1), with 32 and 33, of which libc says nothing.
-pub(super) fn ignored_signals() -> u64 {
-    // The handler comes first in the kernel's struct sigaction.
-    let mut action = [0_u64; 4];
-    let is_ignored = |signal: &usize| {
-        let place = (&raw mut action) as usize;
-        // SAFETY: `action` is as large as the kernel's struct sigaction and lives over the call.
-        let asked =
-            unsafe { super::raw::call(libc::SYS_rt_sigaction, [*signal, 0, place, size_of::<u64>()]) };
-        asked.is_ok() && action[0] == libc::SIG_IGN as u64
-    };
-    (1..=64).filter(is_ignored).fold(0, |all, signal| all | 1 << (signal - 1))
-}
-
 /// Takes a copy of the descriptors below `end` and leaves the others to the parent. Returns an errno(3); then nothing has
 /// changed.
 pub(super) fn part(end: RawFd) -> Result<(), i32> {

@@ -100,7 +100,7 @@ impl Seats {
         self.taken += 1;
         let stack = self.can_share_memory.then(|| self.stacks.pop().or_else(Stack::new)).flatten();
         let loan = stack.map(|stack| Loan { stack, prepared: ManuallyDrop::new(None) });
-        let ignored = *self.ignored.get_or_insert_with(super::fork::ignored_signals);
+        let ignored = *self.ignored.get_or_insert_with(|| super::signals::ignored().unwrap_or(u64::MAX));
         Some(Seat { row: Some(row), loan, ignored })
     }
 

@@ -98,10 +98,14 @@ pub fn want_child_exits() -> io::Result<()> {
 
 /// Whether a signal is ignored, as by nohup(1) or for a background job of a shell.
 pub fn is_ignored(signal: Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signal.number() - 1) & 1 == 1
+    ignored().is_some_and(|mask| mask >> (signal.number() - 1) & 1 == 1)
+}
+
+/// All that are ignored; bit 0 is signal 1. With 32 and 33, of which libc says nothing. `None`: there is no /proc.
+pub(super) fn ignored() -> Option<u64> {
+    let status = super::pseudo::text("/proc/self/status").ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 fn set(signal: NixSignal, handler: SigHandler, flags: SaFlags) -> io::Result<()> {

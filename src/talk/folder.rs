@@ -10,7 +10,7 @@ use crate::linux::locks::FileId;
 use crate::model::InstanceLabel;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -132,6 +132,12 @@ impl Folders {
         let stat = rustix::fs::statat(&self.above, lock, AtFlags::SYMLINK_NOFOLLOW);
         stat.is_ok_and(|stat| untouched.is_so(&stat))
     }
+}
+
+/// Whether folders of the instance's past runs are still to be removed, which [`make`] would go on with.
+pub fn has_past(base: &Path, label: &InstanceLabel) -> bool {
+    let first = base.join(OsStr::from_bytes(aside(label, 0).to_bytes()));
+    rustix::fs::lstat(&first).is_ok()
 }
 
 /// Whether the path of the instance's socket does not fit into a socket's address.
@@ -372,7 +378,7 @@ fn new_fifo(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> 
 fn new_socket(folder: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {
     // The open folder's own name: short whatever its path is, and nobody can lead it elsewhere.
     let mut path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
-    path.push(std::ffi::OsStr::from_bytes(b"sd"));
+    path.push(OsStr::from_bytes(b"sd"));
     let socket = datagram::bind(&path)?;
     if let Some((uid, gid)) = owner {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));

@@ -24,7 +24,7 @@ mod tests_folder;
 pub use ears::Ears;
 pub use env_file::EnvFile;
 pub use folder::{
-    Folders, Opened, Past, Places, Untouched, make, make_lock, remove, reopen, sweep, too_long,
+    Folders, Opened, Past, Places, Untouched, has_past, make, make_lock, remove, reopen, sweep, too_long,
 };
 pub use line::MAX_LINE;
 pub use notify::MAX_MESSAGE;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{EnvFile, Folders, Opened, make as make_and_keep, remove, reopen, sweep, too_long};
+use super::{EnvFile, Folders, Opened, has_past, make as make_and_keep, remove, reopen, sweep, too_long};
 use crate::model::InstanceLabel;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -223,8 +223,10 @@ fn what_was_there_is_out_of_the_way_at_once_and_removed_when_it_is_let_go_of() {
     let opened = make_and_keep(&rig.base(), &label(), None, true, &EnvFile::default()).unwrap();
     assert!(!opened.places.folder.join("mine").exists());
     assert_eq!(rig.names().len(), 2);
+    assert!(has_past(&rig.base(), &label()));
     drop(opened);
     assert_eq!(rig.names().len(), 1);
+    assert!(!has_past(&rig.base(), &label()));
 }
 
 #[test]
