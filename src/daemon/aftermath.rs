@@ -70,6 +70,22 @@ pub(super) struct Released {
     pub(super) cgroup: Option<PathBuf>,
 }
 
+impl Released {
+    /// Everybody forgets it.
+    pub(super) fn clear_up(self, keeper: &Sender, logger: &Logger) {
+        let Self { run, parent, cgroup } = self;
+        logger.detach(run);
+        if parent == Parent::Keeper {
+            // A keeper that is gone has nothing to release; that news is on its way.
+            let _ = keeper.send(&Order::Release { run });
+        }
+        if let Some(cgroup) = cgroup {
+            // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
+            let _ = cgroup::remove(&cgroup);
+        }
+    }
+}
+
 /// Who is to be told.
 pub(super) struct Concerned<'a> {
     pub(super) keeper: &'a Sender,
@@ -131,17 +147,7 @@ impl Aftermath {
         if !entries.is_empty() {
             whom.journal.add_all(entries);
         }
-        for Released { run, parent, cgroup } in self.released.drain(..) {
-            whom.logger.detach(run);
-            if parent == Parent::Keeper {
-                // A keeper that is gone has nothing to release; that news is on its way.
-                let _ = whom.keeper.send(&Order::Release { run });
-            }
-            if let Some(cgroup) = cgroup {
-                // Left where `orphans: keep` left somebody in it; it goes with the supervisor's own.
-                let _ = cgroup::remove(&cgroup);
-            }
-        }
+        self.released.drain(..).for_each(|released| released.clear_up(whom.keeper, whom.logger));
         self.told.shrink_to(ROOM_KEPT);
         self.released.shrink_to(ROOM_KEPT);
     }

@@ -79,7 +79,7 @@ pub(super) fn begin(
     }
     let mut restored =
         restored.unwrap_or_else(|| Restored { overrides: wishes.all(), ..Restored::default() });
-    let watched = fresh.as_ref().map(|(loaded, _)| loaded.watched.clone()).unwrap_or_default();
+    let mut watched = fresh.as_ref().map(|(loaded, _)| loaded.watched.clone()).unwrap_or_default();
     let (plan, print) = match (&restored.plan, fresh) {
         (Some((_, plan)), _) => (Arc::clone(plan), None),
         (None, fresh) => {
@@ -89,6 +89,7 @@ pub(super) fn begin(
             Plans::new(places.plans()).keep(generation, &recording).map_err(|error| {
                 StartError::new(format!("error: cannot write below {}: {error}", places.plans().display()))
             })?;
+            watched = loaded.watched;
             let plan = Arc::new(loaded.plan);
             restored.plan = Some((generation, Arc::clone(&plan)));
             (plan, Some(recording.print()))

@@ -126,6 +126,7 @@ impl Expected {
     }
 
     fn ask(&mut self, wanted: u64) -> Result<(), LaunchFailure> {
+        self.unasked = 0;
         let Some(limit) = limits::open_files() else { return Ok(()) };
         let used = fds::in_use().unwrap_or(limit);
         let all = used + self.runs.values().sum::<u64>() + wanted;

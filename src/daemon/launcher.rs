@@ -41,15 +41,30 @@ pub(super) struct Preparation {
 pub(super) struct Launcher {
     desk: Arc<Desk>,
     tasks: Sender<Task>,
-    /// How many launches wait for the thread, or are with it.
+    /// How much waits for the thread, or is with it.
     waiting: Arc<AtomicUsize>,
 }
 
 /// What the thread is given.
 enum Task {
     Launch(Box<Preparation>),
-    /// Nobody waits for what an earlier run left to be removed.
-    Remove(Past),
+    Finish(RunId, Left),
+}
+
+/// What is left of a launch, and can take long.
+#[derive(Default)]
+struct Left {
+    /// The order: the keeper is behind.
+    order: Option<Order>,
+    /// What an earlier run left, which nobody waits for to be removed.
+    past: Option<Past>,
+}
+
+/// Whether an order is waited for until the keeper takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    None,
+    Any,
 }
 
 /// How far a launch is.
@@ -131,11 +146,17 @@ impl Launcher {
                     Task::Launch(preparation) => {
                         let run = preparation.run;
                         let tell = |launching| inbox.send(Message::Launching { run, launching });
-                        drop(its_desk.launch(*preparation, tell));
-                        its_waiting.fetch_sub(1, Ordering::Relaxed);
+                        drop(its_desk.launch(*preparation, Patience::Any, tell));
                     }
-                    Task::Remove(past) => drop(past),
+                    Task::Finish(run, Left { order, past }) => {
+                        let failed = order.and_then(|order| its_desk.keeper.send(&order).err());
+                        if let Some(error) = failed {
+                            inbox.send(Message::Launching { run, launching: Launching::not_sent(&error) });
+                        }
+                        drop(past);
+                    }
                 }
+                its_waiting.fetch_sub(1, Ordering::Relaxed);
             }
         })?;
         Ok(Self { desk, tasks, waiting })
@@ -146,22 +167,35 @@ impl Launcher {
     pub(super) fn prepare(&self, preparation: Preparation, alone: bool, at_once: impl FnMut(Launching)) {
         let takes_long = || self.desk.bench.may_take_long(&preparation);
         if !alone || self.waiting.load(Ordering::Relaxed) > 0 || takes_long() {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
             return self.give(Task::Launch(Box::new(preparation)));
         }
-        if let Some(past) = self.desk.launch(preparation, at_once) {
-            self.give(Task::Remove(past));
+        let run = preparation.run;
+        let left = self.desk.launch(preparation, Patience::None, at_once);
+        if left.order.is_some() || left.past.is_some() {
+            self.give(Task::Finish(run, left));
         }
     }
 
     fn give(&self, task: Task) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let _ended = self.tasks.send(task);
     }
 }
 
+impl Launching {
+    fn not_sent(error: &io::Error) -> Self {
+        Self::NotSent { errno: error.raw_os_error().unwrap_or(0) }
+    }
+}
+
+/// Whether the keeper will take it later.
+fn is_behind(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS))
+}
+
 impl Desk {
-    /// Makes the order and sends it. Returns what an earlier run has left, which is still to be removed.
-    fn launch(&self, preparation: Preparation, mut tell: impl FnMut(Launching)) -> Option<Past> {
+    /// Makes the order and sends it. Returns what is still to be done.
+    fn launch(&self, preparation: Preparation, patience: Patience, mut tell: impl FnMut(Launching)) -> Left {
         let (run, label) = (preparation.run, preparation.owner.label.clone());
         let serves = preparation.instead.is_some();
         let prepared = self.bench.prepare(preparation);
@@ -169,7 +203,7 @@ impl Desk {
             Ok(prepared) => prepared,
             Err(failure) => {
                 tell(Launching::Failed(failure));
-                return None;
+                return Left::default();
             }
         };
         // Told before anything that the keeper can have to say of it.
@@ -177,10 +211,21 @@ impl Desk {
             (self.admit)(run, &label, order.identity.as_ref().map(|own| own.uid));
         }
         tell(Launching::Ordered { tried: Tried::of(&order), cgroup, lock });
-        if let Err(error) = self.keeper.send(&Order::Launch(Box::new(order))) {
-            tell(Launching::NotSent { errno: error.raw_os_error().unwrap_or(0) });
+        let order = Order::Launch(Box::new(order));
+        let sent = match patience {
+            Patience::None => self.keeper.try_send(&order),
+            Patience::Any => self.keeper.send(&order),
+        };
+        match sent {
+            Ok(()) => Left { order: None, past },
+            Err(error) if patience == Patience::None && is_behind(&error) => {
+                Left { order: Some(order), past }
+            }
+            Err(error) => {
+                tell(Launching::not_sent(&error));
+                Left { order: None, past }
+            }
         }
-        past
     }
 }
 

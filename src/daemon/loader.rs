@@ -20,10 +20,9 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads and resolves from `sources`.
     pub(super) fn load(&self, sources: &dyn Sources) -> Result<Loaded, Problems> {
-        let cpus =
-            std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1));
         let root = rustix::process::geteuid().is_root();
-        config::load(&Context { path: &self.path, environment: &self.environment, root, cpus }, sources)
+        let context = Context { path: &self.path, environment: &self.environment, root, cpus: cpus() };
+        config::load(&context, sources)
     }
 
     /// Reads from the disk, and notes what was read.
@@ -33,6 +32,11 @@ impl Reader {
         let result = self.load(&recorder);
         (result, recorder.finish())
     }
+}
+
+/// For programs with an instance for each of them.
+fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1))
 }
 
 /// The thread's handle.
@@ -46,16 +50,19 @@ impl Loader {
     pub(super) fn start(
         reader: Reader,
         api_group: Option<u32>,
-        mut applied: Option<Print>,
+        applied: Option<Print>,
         inbox: Inbox,
     ) -> io::Result<Self> {
         let (orders, requests) = mpsc::channel::<Purpose>();
+        let mut applied = applied.map(|print| (print, cpus()));
         std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
             crate::linux::proc::be_modest();
             for purpose in requests {
                 // The watch hints too often, and once for nothing at each start.
                 let seen = applied.as_ref().filter(|_| matches!(purpose, Purpose::Watch));
-                if seen.is_some_and(|print| print.fits(&DiskSources::new(api_group))) {
+                if seen.is_some_and(|(print, there)| {
+                    *there == cpus() && print.fits(&DiskSources::new(api_group))
+                }) {
                     continue;
                 }
                 let (result, recording) = reader.load_from_disk(api_group);
@@ -63,7 +70,8 @@ impl Loader {
                     budget::make_room(&loaded.plan);
                 }
                 if !matches!(purpose, Purpose::Diff(_)) {
-                    applied = Some(recording.print());
+                    // One that is not valid is read again: what could not be had is not in the recording.
+                    applied = result.is_ok().then(|| (recording.print(), cpus()));
                 }
                 inbox.send(Message::Loaded(Box::new(LoadOutcome { purpose, result, recording })));
             }

@@ -188,6 +188,7 @@ impl Daemon {
                 tracing::error!(
                     "the line to the keeper is lost; the programs run on, and this supervisor ends"
                 );
+                self.world.journal.flush();
                 self.own_log.flush();
                 return Some(70);
             }

@@ -356,10 +356,12 @@ impl World {
         self.expected.remove(run);
         let Some(process) = self.processes.remove(&run) else { return };
         let Process { owner, parent, .. } = *process;
-        let is_helper = owner.helper_of.is_some();
-        if !is_helper {
-            self.dialogue.end(run);
+        let released = Released { run, parent, cgroup: owner.cgroup };
+        if owner.helper_of.is_some() {
+            // The next one for the same purpose has the same number. It lived in the cgroup of the run that it served.
+            return Released { cgroup: None, ..released }.clear_up(&self.keeper, &self.logger);
         }
-        self.aftermath.release(Released { run, parent, cgroup: owner.cgroup.filter(|_| !is_helper) });
+        self.dialogue.end(run);
+        self.aftermath.release(released);
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::time::Duration;
 
 /// So many entries wait for the thread at most; a disk that hangs costs entries, not supervision.
 const WAITING: usize = 8192;
@@ -15,6 +16,8 @@ const WAITING: usize = 8192;
 const BATCH: usize = 256;
 /// So many of the last entries are kept in memory, for followers that begin in the past.
 const REMEMBERED: usize = 512;
+/// How long a flush is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// So many followers at once: more than the API lets in.
 const FOLLOWERS: usize = 64;
 
@@ -122,12 +125,12 @@ impl Journal {
         room && self.orders.send(order).is_ok()
     }
 
-    /// Waits until everything that was added is written.
+    /// Waits until everything that was added is written, for some seconds at most: a disk that hangs must not hold up an end.
     pub fn flush(&self) {
         let (done, wait) = mpsc::sync_channel(1);
         self.waiting.fetch_add(1, Ordering::Relaxed);
         if self.orders.send(Order::Flush(done)).is_ok() {
-            let _ = wait.recv();
+            let _ = wait.recv_timeout(PATIENCE);
         }
     }
 }

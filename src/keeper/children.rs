@@ -197,7 +197,6 @@ impl Keeper {
         self.parted(serial);
         self.launch_told(serial);
         self.take_seat(serial);
-        self.tell_of_failing(serial);
         let Some(entry) = self.table.get_mut(serial) else { return };
         let Some(fds) = &entry.fds else { return };
         let exit = match pidfd::peek(&fds.pidfd) {
@@ -218,9 +217,9 @@ impl Keeper {
         match &entry.progress {
             Progress::Failing { stage, .. } => {
                 entry.progress = Progress::Failed(stage.clone());
-                // A launch that came to nothing pins nothing.
-                let _ = pidfd::reap(&fds.pidfd);
-                entry.fds = None;
+                if entry.told != Told::Nothing || self.outbox.table_due() || self.supervisor.is_none() {
+                    entry.unpin();
+                }
             }
             Progress::Starting { .. } | Progress::Running => entry.progress = Progress::Exited(exit),
             Progress::Failed(_) | Progress::Exited(_) => {}
@@ -229,16 +228,6 @@ impl Keeper {
             self.forget(serial);
         } else {
             self.has_news(serial);
-        }
-    }
-
-    /// Of one that was never executed it is told at first that it was forked, and what it had to be heard by: while that is there.
-    fn tell_of_failing(&mut self, serial: Serial) {
-        let untold =
-            |entry: &Entry| matches!(entry.progress, Progress::Failing { .. }) && entry.told == Told::Nothing;
-        if self.table.get(serial).is_some_and(untold) {
-            self.has_news(serial);
-            self.tell();
         }
     }
 

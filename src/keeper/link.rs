@@ -104,6 +104,15 @@ impl AsFd for Link {
 }
 
 impl Sender {
+    /// Sends an order if that can be done at once.
+    ///
+    /// # Errors
+    /// As [`Sender::send`]. EAGAIN, ETOOMANYREFS: the keeper is behind; that passes.
+    pub fn try_send(&self, order: &Order) -> io::Result<()> {
+        let (bytes, beside) = order_frames::encode(order)?;
+        packet::send(self.socket.as_fd(), &bytes, &beside.all(), Waiting::Never)
+    }
+
     /// Sends an order. Waits only while the keeper is behind with hundreds of orders.
     ///
     /// # Errors

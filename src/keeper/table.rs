@@ -6,6 +6,7 @@ use super::link::{LaunchOrder, ProcessFds, Stage};
 use super::report_frames::{self, Outgoing};
 use crate::linux::child_setup::Failure;
 use crate::linux::low::Seat;
+use crate::linux::pidfd;
 use crate::model::{Exit, LaunchStage, RunId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};
@@ -118,6 +119,13 @@ impl Entry {
         }
     }
 
+    /// A launch that came to nothing pins nothing.
+    pub(super) fn unpin(&mut self) {
+        if let Some(fds) = self.fds.take() {
+            let _ = pidfd::reap(&fds.pidfd);
+        }
+    }
+
     /// Whether it is forked, and it is neither told nor known how that went on.
     pub(super) fn is_on_its_way(&self) -> bool {
         matches!(self.progress, Progress::Starting { .. }) && self.told == Told::Nothing && !self.queued
@@ -134,7 +142,8 @@ impl Entry {
         if self.released || self.told >= level {
             return None;
         }
-        let failed = matches!(self.progress, Progress::Failed(_));
+        // One that had a process is told of as forked first, with what it had to be heard by.
+        let failed = matches!(self.progress, Progress::Failed(_)) && self.fds.is_none();
         match self.told {
             _ if self.handover || failed => Some((stage, level)),
             Told::Nothing => Some((Stage::Forked, Told::Forked)),
@@ -159,6 +168,9 @@ impl Entry {
     pub(super) fn was_told(&mut self, level: Told) -> bool {
         self.told = level;
         self.handover = false;
+        if matches!(self.progress, Progress::Failed(_)) {
+            self.unpin();
+        }
         self.next_news().is_some()
     }
 }
@@ -216,6 +228,9 @@ impl Table {
         for (serial, entry) in &mut self.entries {
             entry.told = Told::Nothing;
             entry.handover = true;
+            if matches!(entry.progress, Progress::Failed(_)) {
+                entry.unpin();
+            }
             entry.queued = !entry.released;
             if !entry.released {
                 serials.push(*serial);

@@ -5,7 +5,7 @@
 //! it takes along must have low numbers, and keep them until it is apart: rows of three are reserved when the table is
 //! still empty. The fewer there are below, the sooner it is apart: each of them is copied, and closed again.
 //!
-//! With a row comes, where a child can share our memory, what it stands on and reads until its exec ([`Loan`]).
+//! With a row comes, where a child can share our memory, what it stands on and reads until its exec (a loan).
 //!
 //! Never add here: what the child does with them.
 

@@ -70,12 +70,21 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Past {
     above: OwnedFd,
-    name: CString,
+    /// `None`: it is left to later calls altogether.
+    name: Option<CString>,
+}
+
+impl Past {
+    fn leave(mut self) {
+        self.name = None;
+    }
 }
 
 impl Drop for Past {
     fn drop(&mut self) {
-        let _ = Clearing::new(MOST_ENTRIES).remove(self.above.as_fd(), &self.name);
+        if let Some(name) = &self.name {
+            let _ = Clearing::new(MOST_ENTRIES).remove(self.above.as_fd(), name);
+        }
     }
 }
 
@@ -164,17 +173,35 @@ pub fn make(
         return Err(Errno::NAMETOOLONG.into());
     }
     let above = open_base(base)?;
-    let mode = Mode::RWXU;
-    let past = match rustix::fs::mkdirat(&above, &name, mode) {
+    let make = || rustix::fs::mkdirat(&above, &name, Mode::RWXU);
+    let (made, past) = match make() {
         Err(Errno::EXIST) => {
             let past = put_aside(&above, label)?;
-            rustix::fs::mkdirat(&above, &name, mode)?;
-            past
+            (make(), past)
         }
-        made => made.map(|()| None)?,
+        made => (made, None),
     };
+    match made.map_err(io::Error::from).and_then(|()| fill(base, &above, label, owner, want_sd, env)) {
+        Ok(opened) => Ok(Opened { past, ..opened }),
+        Err(error) => {
+            // Whoever wanted it may be in a hurry.
+            past.into_iter().for_each(Past::leave);
+            Err(error)
+        }
+    }
+}
+
+/// Makes what is in the folder, which is there and empty.
+fn fill(
+    base: &Path,
+    above: &OwnedFd,
+    label: &InstanceLabel,
+    owner: Option<(u32, u32)>,
+    want_sd: bool,
+    env: &EnvFile,
+) -> io::Result<Opened> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = rustix::fs::openat(&above, &name, flags, Mode::empty())?;
+    let folder = rustix::fs::openat(above, file_name(label)?, flags, Mode::empty())?;
     let places = Places::of(base, label, want_sd);
     let owner = owner.filter(|owner| *owner != ours());
     let text = env.text(&places.folder);
@@ -196,8 +223,8 @@ pub fn make(
     let sd = if want_sd { Some(new_socket(&folder, owner)?) } else { None };
     // Before the mode: a change of owner may take bits away.
     give(&folder, owner)?;
-    rustix::fs::fchmod(&folder, mode)?;
-    Ok(Opened { places, fifo, sd, lock, untouched, past })
+    rustix::fs::fchmod(&folder, Mode::RWXU)?;
+    Ok(Opened { places, fifo, sd, lock, untouched, past: None })
 }
 
 /// Opens what a run speaks into once more, where the one who held it is gone: its FIFO as it is, and its socket bound anew under
@@ -309,7 +336,7 @@ fn put_aside(above: &OwnedFd, label: &InstanceLabel) -> io::Result<Option<Past>>
             continue;
         }
         return match rustix::fs::renameat(above, &name, above, &beside) {
-            Ok(()) => Ok(Some(Past { above: above.try_clone()?, name: beside })),
+            Ok(()) => Ok(Some(Past { above: above.try_clone()?, name: Some(beside) })),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         };
