@@ -12,6 +12,7 @@ use super::tag::Owner;
 use super::{channel, dialogue};
 use crate::keeper::link::{Ends, Identity, LaunchOrder, Order, Output, Sender as KeeperLine};
 use crate::linux::cgroup::Cgroups;
+use crate::linux::packet::Waiting;
 use crate::linux::users::{self, ResolvedUser};
 use crate::model::{
     Command, InstanceLabel, LaunchFailure, LaunchStage, LockPath, Program, RunId, StderrSink, Template,
@@ -58,13 +59,6 @@ struct Left {
     order: Option<Order>,
     /// What an earlier run left, which nobody waits for to be removed.
     past: Option<Past>,
-}
-
-/// Whether an order is waited for until the keeper takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    None,
-    Any,
 }
 
 /// How far a launch is.
@@ -146,7 +140,7 @@ impl Launcher {
                     Task::Launch(preparation) => {
                         let run = preparation.run;
                         let tell = |launching| inbox.send(Message::Launching { run, launching });
-                        drop(its_desk.launch(*preparation, Patience::Any, tell));
+                        drop(its_desk.launch(*preparation, Waiting::Allowed, tell));
                     }
                     Task::Finish(run, Left { order, past }) => {
                         let failed = order.and_then(|order| its_desk.keeper.send(&order).err());
@@ -170,7 +164,7 @@ impl Launcher {
             return self.give(Task::Launch(Box::new(preparation)));
         }
         let run = preparation.run;
-        let left = self.desk.launch(preparation, Patience::None, at_once);
+        let left = self.desk.launch(preparation, Waiting::Never, at_once);
         if left.order.is_some() || left.past.is_some() {
             self.give(Task::Finish(run, left));
         }
@@ -194,8 +188,8 @@ fn is_behind(error: &io::Error) -> bool {
 }
 
 impl Desk {
-    /// Makes the order and sends it. Returns what is still to be done.
-    fn launch(&self, preparation: Preparation, patience: Patience, mut tell: impl FnMut(Launching)) -> Left {
+    /// Makes the order and sends it; `waiting` for a keeper that is behind. Returns what is still to be done.
+    fn launch(&self, preparation: Preparation, waiting: Waiting, mut tell: impl FnMut(Launching)) -> Left {
         let (run, label) = (preparation.run, preparation.owner.label.clone());
         let serves = preparation.instead.is_some();
         let prepared = self.bench.prepare(preparation);
@@ -212,15 +206,13 @@ impl Desk {
         }
         tell(Launching::Ordered { tried: Tried::of(&order), cgroup, lock });
         let order = Order::Launch(Box::new(order));
-        let sent = match patience {
-            Patience::None => self.keeper.try_send(&order),
-            Patience::Any => self.keeper.send(&order),
+        let sent = match waiting {
+            Waiting::Never => self.keeper.try_send(&order),
+            Waiting::Allowed => self.keeper.send(&order),
         };
         match sent {
             Ok(()) => Left { order: None, past },
-            Err(error) if patience == Patience::None && is_behind(&error) => {
-                Left { order: Some(order), past }
-            }
+            Err(error) if waiting == Waiting::Never && is_behind(&error) => Left { order: Some(order), past },
             Err(error) => {
                 tell(Launching::not_sent(&error));
                 Left { order: None, past }

@@ -84,3 +84,47 @@ impl Loader {
         let _ended = self.orders.send(purpose);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::daemon::inbox::{Mailbox, inbox};
+
+    /// What the loader read for, and whether that was valid.
+    fn next(mailbox: &mut Mailbox) -> (String, bool) {
+        let Some(Message::Loaded(outcome)) = mailbox.next(None) else { panic!("no reading") };
+        let purpose = match outcome.purpose {
+            Purpose::Asked(who) => who,
+            other => format!("{other:?}"),
+        };
+        (purpose, outcome.result.is_ok())
+    }
+
+    #[test]
+    fn the_watch_has_nothing_read_twice_but_what_is_not_valid() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sppm.yaml");
+        let reader = Reader { path: path.clone(), environment: Arc::default() };
+        let (inbox, mut mailbox) = inbox().unwrap();
+        let loader = Loader::start(reader, None, None, inbox).unwrap();
+        let (valid, invalid) = ("programs: {a: {command: [sleep]}}", "programs: 7");
+        // Whether the watch's hint leads to a reading, and that to a plan: somebody else's comes after it in any case.
+        let mut hint = |text: &str, name: &str| {
+            std::fs::write(&path, text).unwrap();
+            loader.load(Purpose::Watch);
+            loader.load(Purpose::Asked(name.to_owned()));
+            let (purpose, ok) = next(&mut mailbox);
+            let read = purpose != name;
+            if read {
+                assert_eq!((purpose.as_str(), next(&mut mailbox).0.as_str()), ("Watch", name));
+            }
+            (read, ok)
+        };
+        assert_eq!(hint(valid, "first"), (true, true));
+        assert_eq!(hint(valid, "the same"), (false, true));
+        assert_eq!(hint(invalid, "another"), (true, false));
+        assert_eq!(hint(invalid, "the same, not valid"), (true, false));
+        assert_eq!(hint(valid, "the first again"), (true, true));
+    }
+}

@@ -218,7 +218,7 @@ impl Keeper {
             Progress::Failing { stage, .. } => {
                 entry.progress = Progress::Failed(stage.clone());
                 if entry.told != Told::Nothing || self.outbox.table_due() || self.supervisor.is_none() {
-                    entry.unpin();
+                    entry.unpin_failed();
                 }
             }
             Progress::Starting { .. } | Progress::Running => entry.progress = Progress::Exited(exit),

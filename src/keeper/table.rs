@@ -119,9 +119,10 @@ impl Entry {
         }
     }
 
-    /// A launch that came to nothing pins nothing.
-    pub(super) fn unpin(&mut self) {
-        if let Some(fds) = self.fds.take() {
+    /// A launch that came to nothing, and of which that is told or need not be, pins nothing.
+    pub(super) fn unpin_failed(&mut self) {
+        let failed = matches!(self.progress, Progress::Failed(_));
+        if let Some(fds) = self.fds.take_if(|_| failed) {
             let _ = pidfd::reap(&fds.pidfd);
         }
     }
@@ -168,9 +169,7 @@ impl Entry {
     pub(super) fn was_told(&mut self, level: Told) -> bool {
         self.told = level;
         self.handover = false;
-        if matches!(self.progress, Progress::Failed(_)) {
-            self.unpin();
-        }
+        self.unpin_failed();
         self.next_news().is_some()
     }
 }
@@ -228,9 +227,7 @@ impl Table {
         for (serial, entry) in &mut self.entries {
             entry.told = Told::Nothing;
             entry.handover = true;
-            if matches!(entry.progress, Progress::Failed(_)) {
-                entry.unpin();
-            }
+            entry.unpin_failed();
             entry.queued = !entry.released;
             if !entry.released {
                 serials.push(*serial);
