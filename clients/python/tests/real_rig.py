@@ -12,7 +12,7 @@ import sys
 import unittest
 from typing import Any, Dict, List, Optional
 
-from .rig import LIMIT, Running
+from .rig import LIMIT, Running, whole_lines
 from .script_rig import ScriptCase
 
 
@@ -50,7 +50,7 @@ class RealCase(ScriptCase):
         return call
 
     def lines(self, log: str = "log/foo.log") -> List[str]:
-        return self.file(log).splitlines()
+        return whole_lines(self.file(log))
 
     def let_go(self) -> None:
         """Lets one task come to its end: the script removes the file again."""
@@ -83,7 +83,7 @@ class RealCase(ScriptCase):
         """The lines that a program of `supervise` has printed."""
         try:
             with open(os.path.join(self.folder, "own/log_dir", name + ".log"), encoding="utf-8") as file:
-                return file.read().splitlines()
+                return whole_lines(file.read())
         except FileNotFoundError:
             return []
 

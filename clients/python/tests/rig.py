@@ -32,6 +32,11 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError("not within %g s: %s" % (LIMIT, what))
 
 
+def whole_lines(text: str) -> List[str]:
+    """What was written so far, without a last line that is not complete: `print` may write one piece by piece."""
+    return text.split("\n")[:-1]
+
+
 class Running:
     """A command that runs beside the test, in a session of its own. Its output is read line by line."""
 

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from typing import Any, Dict, List, Optional, Tuple
 
-from .rig import LIMIT, RigCase, until
+from .rig import LIMIT, RigCase, until, whole_lines
 
 FAKE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fake_sppm.py")
 
@@ -72,7 +72,12 @@ class ScriptCase(RigCase):
         return ""
 
     def logged(self, text: str, log: str = "log/foo.log") -> str:
-        return until(lambda: text in self.file(log) and self.file(log), "%r in the log" % text)
+        """Waits for a line with that text; the log's whole lines."""
+        return until(lambda: self._with(text, log), "%r in the log" % text)
+
+    def _with(self, text: str, log: str) -> str:
+        lines = whole_lines(self.file(log))
+        return "".join(line + "\n" for line in lines) if any(text in line for line in lines) else ""
 
     def calls(self) -> List[str]:
         """What the command was asked to do, without the questions."""
