@@ -113,6 +113,8 @@ fn build(
         dialogue,
         expected: Default::default(),
         pending: VecDeque::new(),
+        signalled: Vec::new(),
+        at_rest: false,
         finished: None,
     };
     let took_over = read_file.then(|| takeover_text(inherited.predecessor));

@@ -11,7 +11,7 @@ use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
 use super::words::telling_line;
 use crate::journal::Journal;
-use crate::keeper::link::{ProcessFds, Sender, Stage};
+use crate::keeper::link::{MAX_REST, Order, ProcessFds, Sender, Stage};
 use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
 use crate::linux::{cgroup, clock, proc};
@@ -19,10 +19,14 @@ use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, Work};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// So many that are found idle are told at once: many enough that those who end do not come between each two signals, and few enough
 /// that the first are signalled, and end, while the last are looked at.
 const IDLE_TOGETHER: usize = 256;
+
+/// When so many are told at once, they end before anybody looks at the first: keeper and pump leave the processors to them.
+const MANY: usize = 64;
 
 /// Everything outside of the core.
 pub(super) struct World {
@@ -40,6 +44,10 @@ pub(super) struct World {
     pub(super) expected: Expected,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
+    /// Who was signalled and not continued yet.
+    pub(super) signalled: Vec<(RunId, StopScope)>,
+    /// Keeper and pump rest.
+    pub(super) at_rest: bool,
     /// The exit code, once the core is at its end.
     pub(super) finished: Option<u8>,
 }
@@ -47,8 +55,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         // Records that come one after the other are one write; whatever else comes finds them on disk.
-        if !action.class().is_written() {
-            self.write_down();
+        match action.class().is_written() {
+            true => self.continue_signalled(),
+            false => self.write_down(),
         }
         match action {
             Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
@@ -127,14 +136,29 @@ impl World {
     pub(super) fn tell_idle(&mut self) -> bool {
         let idle = self.dialogue.all_idle();
         let found = !idle.is_empty();
+        if idle.len() >= MANY && !self.at_rest {
+            self.rest(MAX_REST);
+        }
         self.pending.extend(idle.into_iter().map(|run| Event::Work { run, work: Work::Idle }));
         found
+    }
+
+    /// Keeper and pump need not look at anything for so long; zero: they had better go on.
+    fn rest(&mut self, at_most: Duration) {
+        self.at_rest = !at_most.is_zero();
+        self.logger.rest(at_most);
+        // A keeper that is behind does not rest, and one that is gone does nothing.
+        let _ = self.keeper.try_send(&Order::Rest { at_most });
     }
 
     /// Everything that was wanted together is done: it is written down, and what follows is done if it is due. `ending`: everything
     /// is being stopped.
     pub(super) fn conclude(&mut self, ending: bool) {
+        self.continue_signalled();
         self.write_down();
+        if self.at_rest {
+            self.rest(Duration::ZERO);
+        }
         self.dialogue.tell();
         let Self { keeper, logger, journal, aftermath, .. } = self;
         let haste = match (ending, self.expected.is_empty()) {
@@ -325,23 +349,37 @@ impl World {
         }
     }
 
-    /// The signal, then CONT: a stopped process cannot act on it otherwise.
+    /// The signal; CONT follows when all have been signalled.
     fn ask_to_stop(&mut self, run: RunId, signal: Signal, scope: StopScope) {
         let Some(process) = self.processes.get(&run) else { return };
         let sent = match scope {
-            StopScope::Main => process.signal(signal).and_then(|_| process.signal(Signal::CONT)).map(|_| ()),
+            StopScope::Main => process.signal(signal),
             // Main is asked to stop only while its exit is no news: its number is its own, and so is its group's.
-            StopScope::Group => signal_group(process.pid, signal)
-                .and_then(|_| signal_group(process.pid, Signal::CONT))
-                .map(|_| ()),
-            StopScope::Tree => {
-                self.trees.ask(process.root(), signal);
-                Ok(())
-            }
+            StopScope::Group => signal_group(process.pid, signal),
+            StopScope::Tree => return self.trees.ask(process.root(), signal),
         };
+        self.signalled.push((run, scope));
         if let Err(error) = sent {
             tracing::warn!(instance = %process.owner.label, %signal, %error, "cannot send the stop signal");
         }
+    }
+
+    /// A stopped process cannot act on its signal otherwise. Most have ended by now, for whom this is nothing, and no signal had to wait
+    /// for it. Before anything is written down of the signals: a successor that believes them sent does not repeat them.
+    fn continue_signalled(&mut self) {
+        for (run, scope) in self.signalled.drain(..) {
+            // One that is gone already needs it no more, and its number may be another's.
+            let Some(process) = self.processes.get(&run) else { continue };
+            let sent = match scope {
+                StopScope::Main => process.signal(Signal::CONT),
+                StopScope::Group => signal_group(process.pid, Signal::CONT),
+                StopScope::Tree => continue,
+            };
+            if let Err(error) = sent {
+                tracing::warn!(instance = %process.owner.label, %error, "cannot continue what was asked to stop");
+            }
+        }
+        self.signalled.shrink_to(MANY);
     }
 
     fn signal(&self, run: RunId, signal: Signal) {

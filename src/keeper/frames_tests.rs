@@ -16,6 +16,7 @@ use proptest::prelude::*;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn c(text: &str) -> CString {
     CString::new(text).unwrap()
@@ -113,6 +114,16 @@ fn what_is_held_for_what_arrives() {
         let arrived = order_frames::decode(order_packet(&order));
         let Ok(Arrived::Order(Order::Hold { name, fd, purpose })) = arrived else { panic!("{arrived:?}") };
         assert_eq!((name.as_str(), text(&fd), purpose), ("a name", b"x".to_vec(), wanted));
+    }
+}
+
+#[test]
+fn a_rest_arrives_and_is_bounded() {
+    for (sent, arrives) in [(0, 0), (7, 7), (50, 50), (51, 50), (u64::MAX, 50)] {
+        let order = Order::Rest { at_most: Duration::from_millis(sent) };
+        let arrived = order_frames::decode(order_packet(&order));
+        let Ok(Arrived::Order(Order::Rest { at_most })) = arrived else { panic!("{arrived:?}") };
+        assert_eq!(at_most, Duration::from_millis(arrives));
     }
 }
 

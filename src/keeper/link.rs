@@ -2,7 +2,9 @@
 //!
 //! In: the socket that the keeper left at descriptor [`LINK_FD`]. Never add here: decisions, retries, threads.
 
-pub use super::order::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_HELD, MAX_TAG, Order, Output};
+pub use super::order::{
+    Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_HELD, MAX_REST, MAX_TAG, Order, Output,
+};
 pub use super::report::{Predecessor, ProcessFds, Report, SignalOrigin, Stage};
 
 use super::{order_frames, report_frames};

@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest [`LaunchOrder::tag`], in bytes.
 pub const MAX_TAG: usize = 16 * 1024;
@@ -15,6 +16,9 @@ pub const MAX_HELD: usize = 65_536;
 
 /// The longest [`Order::TellAbove`], in bytes: systemd ignores what is longer (NOTIFY_BUFFER_MAX, which is PIPE_BUF).
 pub const MAX_ABOVE: usize = 4096;
+
+/// The longest [`Order::Rest`]: signals to the keeper wait for so long, too.
+pub const MAX_REST: Duration = Duration::from_millis(50);
 
 /// An order to the keeper. Orders are carried out in the order in which they were sent.
 #[derive(Debug)]
@@ -58,6 +62,13 @@ pub enum Order {
     },
     /// Answers `Ping`.
     Pong,
+    /// Many are about to end, and nobody listens meanwhile: exits may be looked at and told together, after at most so long (whole
+    /// milliseconds, at most [`MAX_REST`]) or when the next order comes. Nothing ends a rest but that order and the supervisor's end;
+    /// with launches under way there is none.
+    Rest {
+        /// How long; zero: what a rest that is under way is ended with.
+        at_most: Duration,
+    },
     /// The supervisor ends on purpose, and the keeper with it. Programs that were not released are left alone.
     Goodbye {
         /// The keeper's exit code.

@@ -1,7 +1,7 @@
 //! [`Order`] to packet and back. The bulk of a large launch travels beside the packet, in a sealed memory file; its run and
 //! tag stand in the packet itself, so that even a launch whose file was lost can be answered.
 
-use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_TAG, Order, Output};
+use super::link::{Ends, HoldFor, Identity, LaunchOrder, MAX_ABOVE, MAX_REST, MAX_TAG, Order, Output};
 use super::wire::{Garbled, Reader, Writer};
 use crate::linux::memfd;
 use crate::linux::packet::Packet;
@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest launch, in bytes. execve(2) itself takes at most 6 MiB of arguments and environment.
 pub(super) const MAX_LAUNCH: usize = 8 * 1024 * 1024;
@@ -111,6 +112,10 @@ pub(super) fn encode(order: &Order) -> io::Result<(Vec<u8>, Beside<'_>)> {
             out.u8(9);
             out.bytes(text.as_bytes());
         }
+        Order::Rest { at_most } => {
+            out.u8(10);
+            out.u32(u32::try_from(at_most.as_millis()).unwrap_or(u32::MAX));
+        }
     }
     Ok((out.into_bytes(), beside))
 }
@@ -165,7 +170,8 @@ pub(super) fn decode(packet: Packet) -> Result<Arrived, Garbled> {
         9 => Order::TellAbove {
             text: input.text().ok().filter(|text| text.len() <= MAX_ABOVE).ok_or(Garbled)?,
         },
-        0 | 10.. => return Err(Garbled),
+        10 => Order::Rest { at_most: Duration::from_millis(input.u32()?.into()).min(MAX_REST) },
+        0 | 11.. => return Err(Garbled),
     };
     input.end()?;
     if packet.cut { Err(Garbled) } else { Ok(Arrived::Order(order)) }

@@ -2,8 +2,8 @@
 
 use super::table::Serial;
 use crate::model::Moment;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -74,19 +74,27 @@ impl Poller {
 
     /// Waits until something happens or the deadline comes. `None`: for ever.
     pub(super) fn wait(&self, now: Moment, deadline: Option<Moment>) -> Vec<Source> {
-        let timeout = deadline.map(|deadline| {
-            let span = deadline.since(now);
-            Timespec {
-                tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(span.subsec_nanos()),
-            }
-        });
+        let timeout = deadline.map(|deadline| span(now, deadline));
         let mut buffer = [MaybeUninit::<Event>::uninit(); BATCH];
         // EINTR: as if nothing had happened.
         match epoll::wait(&self.epoll, &mut buffer[..], timeout.as_ref()) {
             Ok((events, _)) => events.iter().filter_map(|event| source(event.data)).collect(),
             Err(_) => Vec::new(),
         }
+    }
+}
+
+/// Waits until something comes from this one, or it is closed, or the deadline comes.
+pub(super) fn wait_for(fd: impl AsFd, now: Moment, deadline: Moment) {
+    // EINTR: as if something had come.
+    let _ = event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&span(now, deadline)));
+}
+
+fn span(now: Moment, deadline: Moment) -> Timespec {
+    let span = deadline.since(now);
+    Timespec {
+        tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(span.subsec_nanos()),
     }
 }
 

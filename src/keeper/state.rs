@@ -64,6 +64,8 @@ pub(super) struct Keeper {
     /// What children have of us until they are executed.
     pub(super) seats: Seats,
     pub(super) ending: Option<Ending>,
+    /// Until when nothing but orders is looked at.
+    pub(super) rest_until: Option<Moment>,
     /// Gives the memory of many launches back.
     pub(super) thrift: Thrift,
 }
@@ -131,6 +133,7 @@ impl Keeper {
             soft_open_files,
             seats,
             ending: None,
+            rest_until: None,
             thrift: Thrift::begun(clock::now()),
         })
     }
@@ -138,6 +141,7 @@ impl Keeper {
     /// Turns until the end. Returns the exit code.
     pub(super) fn live(mut self) -> i32 {
         loop {
+            self.rest();
             let sources = self.poller.wait(clock::now(), self.deadline());
             let mut signalled = false;
             for source in sources {

@@ -4,7 +4,7 @@ use super::claim::{Claim, Refusal};
 use super::link::{Order, Report, SignalOrigin};
 use super::order_frames::{self, Arrived};
 use super::outbox::Item;
-use super::poller::{Interest, Source};
+use super::poller::{self, Interest, Source};
 use super::report_frames::{self, Outgoing};
 use super::state::{Ending, Keeper};
 use super::supervisor::Pulse;
@@ -78,6 +78,17 @@ impl Keeper {
         }
     }
 
+    /// Waits for nothing but the next order, if that was ordered: those who end meanwhile are all looked at afterwards.
+    pub(super) fn rest(&mut self) {
+        let Some(until) = self.rest_until.take() else { return };
+        if self.in_flight == 0
+            && self.launches.is_empty()
+            && let Some(line) = self.line()
+        {
+            poller::wait_for(line, clock::now(), until);
+        }
+    }
+
     fn line(&self) -> Option<&OwnedFd> {
         self.supervisor.as_ref()?.line.as_ref()
     }
@@ -120,6 +131,7 @@ impl Keeper {
             Order::Ready => self.supervisor_ready(),
             Order::TellAbove { text } => self.above.tell(&text),
             Order::Pong => self.supervisor_answered(),
+            Order::Rest { at_most } => self.rest_until = Some(clock::now() + at_most),
             Order::Goodbye { code } => self.ending = Some(Ending::goodbye(code)),
         }
     }

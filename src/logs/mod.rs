@@ -33,6 +33,7 @@ use rustix::event::EventfdFlags;
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// The handle of the log pump. Cheap to clone; every method returns at once.
 #[derive(Clone)]
@@ -80,6 +81,12 @@ impl Logger {
     /// Closes what is left of the run's pipes (after a last look).
     pub fn detach(&self, run: RunId) {
         self.shared.order(Order::Detach { run });
+    }
+
+    /// Many programs are about to end, and nobody listens meanwhile: pipes may be left for so long, or until the next order comes,
+    /// and are looked at together then. With a run that drains there is no rest.
+    pub fn rest(&self, at_most: Duration) {
+        self.shared.order(Order::Rest { until: Instant::now() + at_most });
     }
 
     /// Opens every log file anew (SIGUSR1), for tools that move them away.

@@ -10,8 +10,8 @@ use super::settings::{FollowSink, LogEvent, Output, SinkSettings};
 use super::sinks::Sinks;
 use crate::model::{InstanceLabel, LogStream, RunId};
 use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -60,6 +60,10 @@ pub(super) enum Order {
     },
     Detach {
         run: RunId,
+    },
+    /// See [`super::Logger::rest`].
+    Rest {
+        until: Instant,
     },
     Reopen,
     Follow(Wish),
@@ -127,6 +131,8 @@ pub(super) struct Pump {
     followers: Followers,
     /// Runs whose end waits for their pipes, with the moment when it no longer does.
     draining: BTreeMap<RunId, Instant>,
+    /// Until when nothing but orders is looked at.
+    rest_until: Option<Instant>,
     buffer: Box<[u8]>,
     now: Instant,
 }
@@ -151,6 +157,7 @@ impl Pump {
             next_pipe: WAKE + 1,
             followers: Followers::default(),
             draining: BTreeMap::new(),
+            rest_until: None,
             buffer: vec![0; CHUNK].into_boxed_slice(),
             now: Instant::now(),
         })
@@ -160,6 +167,7 @@ impl Pump {
         let mut events: Vec<Event> = Vec::with_capacity(256);
         loop {
             events.clear();
+            self.rest();
             let timeout = self.timeout();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -170,6 +178,17 @@ impl Pump {
             if self.turn(&events).is_break() {
                 return self.end();
             }
+        }
+    }
+
+    /// Waits for nothing but the next order, if that was ordered.
+    fn rest(&mut self) {
+        if let Some(until) = self.rest_until.take()
+            && self.draining.is_empty()
+            && let Ok(span) = Timespec::try_from(until.saturating_duration_since(Instant::now()))
+        {
+            // EINTR: as if an order had come.
+            let _ = event::poll(&mut [PollFd::new(&*self.line.wake, PollFlags::IN)], Some(&span));
         }
     }
 
@@ -220,6 +239,7 @@ impl Pump {
             Order::Respec { run, stream, sink } => self.respec(run, stream, sink),
             Order::Drain { run } => drop(self.draining.insert(run, self.now + DRAIN)),
             Order::Detach { run } => self.detach(run),
+            Order::Rest { until } => self.rest_until = Some(until),
             Order::Reopen => self.sinks.reopen(self.now),
             Order::Follow(wish) => {
                 let pipes = &self.pipes;

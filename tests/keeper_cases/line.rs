@@ -1,11 +1,13 @@
 //! The line, the claim and the signals.
 
-use crate::rig::{Rig, shell};
-use sppm::keeper::link::{Order, Report, SignalOrigin};
+use crate::rig::{News, Rig, shell, wait_for};
+use sppm::keeper::link::{MAX_REST, Order, Report, SignalOrigin, Stage};
 use sppm::linux::packet::{self, Waiting};
 use sppm::linux::{memfd, pidfd};
-use sppm::model::{Exit, Signal};
+use sppm::model::{Exit, RunId, Signal};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 pub(super) fn one_keeper_per_folder() {
     let (first, second) = (Rig::new(), Rig::new());
@@ -102,6 +104,57 @@ pub(super) fn signals_are_passed_on_with_their_sender() {
     let supervisor = rig.supervisor();
     supervisor.table();
     assert!(matches!(supervisor.receive(), Report::Signal { signal: Signal::HUP, .. }));
+}
+
+pub(super) fn exits_during_a_rest_are_told_together() {
+    const PROGRAMS: usize = 64;
+    let rig = Rig::new();
+    let supervisor = rig.first();
+    let few = (0..20).any(|_| {
+        let launched: Vec<_> = (0..PROGRAMS)
+            .map(|_| {
+                let order = shell("exec sleep 1000");
+                let (_, fds) = supervisor.launch(&order);
+                (order.run, fds.pidfd)
+            })
+            .collect();
+        let rest = |at_most| supervisor.send(&Order::Rest { at_most });
+        rest(MAX_REST);
+        let before = pauses(rig.keeper_pid());
+        for (_, pidfd) in &launched {
+            pidfd::send_signal(pidfd, Signal::KILL).unwrap();
+            wait_for(pidfd, "its end");
+        }
+        let after = pauses(rig.keeper_pid());
+        rest(Duration::ZERO);
+        let runs: BTreeSet<RunId> = launched.iter().map(|(run, _)| *run).collect();
+        let told: BTreeSet<RunId> = (0..PROGRAMS).map(|_| killed(&supervisor.news())).collect();
+        assert_eq!(told, runs);
+        runs.into_iter().for_each(|run| supervisor.send(&Order::Release { run }));
+        // It had to be waked for next to none: unless this machine gave nobody any time before the rest was over.
+        after - before < PROGRAMS as u64 / 4
+    });
+    assert!(few, "it does not rest");
+    // A rest is over by itself, and signals come then.
+    supervisor.send(&Order::Rest { at_most: MAX_REST });
+    pidfd::send_signal(pidfd::open(rig.keeper_pid()).unwrap(), Signal::HUP).unwrap();
+    assert!(matches!(supervisor.receive(), Report::Signal { signal: Signal::HUP, .. }));
+    // Nor does it keep a successor waiting.
+    supervisor.send(&Order::Rest { at_most: MAX_REST });
+    supervisor.kill();
+    rig.supervisor().table();
+}
+
+fn killed(news: &News) -> RunId {
+    assert_eq!(news.stage, Stage::Exited(Exit::Signal { signal: Signal::KILL, core: false }));
+    news.run
+}
+
+/// How often it has begun to wait.
+fn pauses(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
 }
 
 pub(super) fn a_supervisor_that_reads_nothing_costs_nothing() {

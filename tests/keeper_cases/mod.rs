@@ -46,4 +46,5 @@ cases![
     line::signals_are_passed_on_with_their_sender,
     line::a_supervisor_without_its_line_is_replaced,
     line::a_supervisor_that_reads_nothing_costs_nothing,
+    line::exits_during_a_rest_are_told_together,
 ];

@@ -4,6 +4,7 @@
 
 mod flood;
 mod following;
+mod rest;
 mod rotation;
 mod trouble;
 
