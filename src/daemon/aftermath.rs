@@ -1,11 +1,15 @@
-//! What nobody waits for: telling the log and the journal what happened, and clearing up after runs that are over.
+//! What nobody waits for: telling the log and the journal what happened, clearing up after runs that are over, and telling the
+//! threads that read what programs write and say of new ones.
 //!
 //! It is left for a moment, so that a program that is started again is on its way first, and that what belongs to many is done for
-//! all at once: each of it wakes threads that need a processor. While everything is being stopped the moment is longer.
+//! all at once: each of it wakes threads that need a processor, and often the very one on which a program is about to start. While
+//! everything is being stopped the moment is longer.
 //!
 //! Never add here: anything that supervision depends on.
 
+use super::dialogue::Dialogue;
 use super::killer::Killers;
+use super::launcher::Launcher;
 use super::notices;
 use super::processes::Parent;
 use crate::journal::{Entry, Journal};
@@ -14,10 +18,11 @@ use crate::linux::cgroup;
 use crate::logs::Logger;
 use crate::model::{Moment, RunId};
 use crate::supervisor::Notice;
+use crate::talk::Past;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-/// How long it is left while launches are under way.
+/// How long it is left where launches are under way.
 const A_MOMENT: Duration = Duration::from_millis(5);
 /// And while everything is being stopped.
 const IN_A_SHUTDOWN: Duration = Duration::from_millis(100);
@@ -31,6 +36,9 @@ pub(super) struct Aftermath {
     /// In the order in which it happened.
     told: Vec<Tiding>,
     released: Vec<Released>,
+    past: Vec<Past>,
+    /// Threads that hear are to be told what has changed.
+    untold: bool,
     due: Option<Moment>,
     killers: Killers,
 }
@@ -40,7 +48,7 @@ pub(super) struct Aftermath {
 pub(super) enum Haste {
     /// Nobody.
     None,
-    /// Launches are under way.
+    /// Launches are under way, or were just now: a program is about to start.
     Launches,
     /// Everything is being stopped.
     Shutdown,
@@ -88,14 +96,24 @@ impl Released {
 
 /// Who is to be told.
 pub(super) struct Concerned<'a> {
+    pub(super) dialogue: &'a Dialogue,
+    pub(super) launcher: &'a Launcher,
     pub(super) keeper: &'a Sender,
     pub(super) logger: &'a Logger,
     pub(super) journal: &'a Journal,
 }
 
+impl Concerned<'_> {
+    /// Threads that hear learn what has changed.
+    fn tell(&self) {
+        self.dialogue.tell();
+        self.logger.tell();
+    }
+}
+
 impl Aftermath {
     pub(super) fn new(killers: Killers) -> Self {
-        Self { told: Vec::new(), released: Vec::new(), due: None, killers }
+        Self { told: Vec::new(), released: Vec::new(), past: Vec::new(), untold: false, due: None, killers }
     }
 
     /// Something happened to an instance, now.
@@ -113,6 +131,11 @@ impl Aftermath {
         self.released.push(run);
     }
 
+    /// This is to be removed.
+    pub(super) fn clear(&mut self, past: Past) {
+        self.past.push(past);
+    }
+
     /// When it is to be done.
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.due
@@ -120,8 +143,12 @@ impl Aftermath {
 
     /// A turn is over: what is due is done.
     pub(super) fn tick(&mut self, now: Moment, haste: Haste, whom: &Concerned<'_>) {
-        let size = self.told.len() + self.released.len();
-        if size == 0 {
+        match haste {
+            Haste::Launches => self.untold = true,
+            Haste::None | Haste::Shutdown => whom.tell(),
+        }
+        let size = self.told.len() + self.released.len() + self.past.len();
+        if size == 0 && !self.untold {
             return;
         }
         let due = *self.due.get_or_insert(now + haste.patience());
@@ -133,6 +160,8 @@ impl Aftermath {
     /// Does everything now: somebody is about to look, or this is the end.
     pub(super) fn do_all(&mut self, whom: &Concerned<'_>) {
         self.due = None;
+        self.untold = false;
+        whom.tell();
         let mut entries = Vec::with_capacity(self.told.len());
         for tiding in self.told.drain(..) {
             entries.push(match tiding {
@@ -148,6 +177,9 @@ impl Aftermath {
             whom.journal.add_all(entries);
         }
         self.released.drain(..).for_each(|released| released.clear_up(whom.keeper, whom.logger));
+        if !self.past.is_empty() {
+            whom.launcher.clear(std::mem::take(&mut self.past));
+        }
         self.told.shrink_to(ROOM_KEPT);
         self.released.shrink_to(ROOM_KEPT);
     }

@@ -82,11 +82,17 @@ enum Letter {
 /// Where letters lie until they are taken.
 #[derive(Debug)]
 struct Post {
-    letters: Mutex<VecDeque<Letter>>,
-    /// An eventfd(2): rung with the first letter of an empty box.
+    box_: Mutex<Contents>,
+    /// An eventfd(2): rung once for all letters of a box.
     bell: OwnedFd,
     /// Requests in the box and aside.
     calls: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    letters: VecDeque<Letter>,
+    rung: bool,
 }
 
 /// The sending end.
@@ -111,7 +117,7 @@ pub(super) struct Mailbox {
 
 pub(super) fn inbox() -> io::Result<(Inbox, Mailbox)> {
     let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let post = Arc::new(Post { letters: Mutex::default(), bell, calls: AtomicUsize::new(0) });
+    let post = Arc::new(Post { box_: Mutex::default(), bell, calls: AtomicUsize::new(0) });
     let mailbox = Mailbox {
         post: Arc::clone(&post),
         taken: VecDeque::new(),
@@ -124,16 +130,16 @@ pub(super) fn inbox() -> io::Result<(Inbox, Mailbox)> {
 
 impl Post {
     /// Whoever panicked while holding the lock has pushed a letter or not: both are fine.
-    fn letters(&self) -> MutexGuard<'_, VecDeque<Letter>> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.box_.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, letter: Letter) {
-        let mut letters = self.letters();
-        let first = letters.is_empty();
-        letters.push_back(letter);
-        drop(letters);
-        if first {
+        let mut contents = self.contents();
+        contents.letters.push_back(letter);
+        let rung = std::mem::replace(&mut contents.rung, true);
+        drop(contents);
+        if !rung {
             // It cannot fail but by being full (2^64 - 2 letters unread), which wakes as well.
             let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
         }
@@ -144,6 +150,11 @@ impl Inbox {
     /// Never blocks.
     pub(super) fn send(&self, message: Message) {
         self.post.put(Letter::Message(message));
+    }
+
+    /// As [`Inbox::send`], but it is taken only with what comes next: nothing is to be done about it by itself.
+    pub(super) fn leave(&self, message: Message) {
+        self.post.contents().letters.push_back(Letter::Message(message));
     }
 
     /// The door of the API: bounded, so that a flood of requests costs its senders and nobody else.
@@ -210,7 +221,7 @@ impl Mailbox {
                 return Some(Message::Keeper(report));
             }
             let gone = self.read_keeper();
-            std::mem::swap(&mut self.taken, &mut *self.post.letters());
+            self.take_all();
             if gone {
                 self.taken.push_back(Letter::Message(Message::KeeperGone));
             }
@@ -218,6 +229,12 @@ impl Mailbox {
                 return None;
             }
         }
+    }
+
+    fn take_all(&mut self) {
+        let mut contents = self.post.contents();
+        contents.rung = false;
+        std::mem::swap(&mut self.taken, &mut contents.letters);
     }
 
     /// Takes a report, if there is one. Returns whether it was found that none will come any more.
@@ -253,6 +270,23 @@ mod tests {
 
     fn call() -> Call {
         Call { who: "ann".to_owned(), request: ApiRequest::Diff, reply: Reply::to_nobody() }
+    }
+
+    #[test]
+    fn what_is_left_comes_first_with_the_next_and_wakes_nobody() {
+        let (inbox, mut mailbox) = inbox().unwrap();
+        let is_rung = |mailbox: &Mailbox| mailbox.wait(Some(Moment::default()));
+        inbox.leave(Message::Signal(Signal::HUP));
+        assert!(!is_rung(&mailbox), "somebody is woken for it");
+        inbox.send(Message::FileHint);
+        assert!(is_rung(&mailbox));
+        assert!(matches!(mailbox.next(None), Some(Message::Signal(Signal::HUP))));
+        assert!(matches!(mailbox.next(None), Some(Message::FileHint)));
+        inbox.leave(Message::Signal(Signal::HUP));
+        assert!(mailbox.try_next().is_some(), "whoever looks finds it");
+        let _ = rustix::io::read(&mailbox.post.bell, &mut [0; 8]);
+        inbox.send(Message::FileHint);
+        assert!(is_rung(&mailbox), "a box that was looked into is rung for again");
     }
 
     #[test]

@@ -49,7 +49,10 @@ pub(super) struct Launcher {
 /// What the thread is given.
 enum Task {
     Launch(Box<Preparation>),
-    Finish(RunId, Left),
+    /// The keeper was behind.
+    Send(RunId, Order),
+    /// What earlier runs left.
+    Clear(Vec<Past>),
 }
 
 /// What is left of a launch, and can take long.
@@ -142,13 +145,12 @@ impl Launcher {
                         let tell = |launching| inbox.send(Message::Launching { run, launching });
                         drop(its_desk.launch(*preparation, Waiting::Allowed, tell));
                     }
-                    Task::Finish(run, Left { order, past }) => {
-                        let failed = order.and_then(|order| its_desk.keeper.send(&order).err());
-                        if let Some(error) = failed {
+                    Task::Send(run, order) => {
+                        if let Err(error) = its_desk.keeper.send(&order) {
                             inbox.send(Message::Launching { run, launching: Launching::not_sent(&error) });
                         }
-                        drop(past);
                     }
+                    Task::Clear(past) => drop(past),
                 }
                 its_waiting.fetch_sub(1, Ordering::Relaxed);
             }
@@ -157,17 +159,29 @@ impl Launcher {
     }
 
     /// Prepares a launch and orders it. One that is `alone` and takes no time: at once, and `at_once` is told; else by the thread,
-    /// which tells by [`Message::Launching`].
-    pub(super) fn prepare(&self, preparation: Preparation, alone: bool, at_once: impl FnMut(Launching)) {
+    /// which tells by [`Message::Launching`]. What an earlier run left is to be given to [`Launcher::clear`].
+    pub(super) fn prepare(
+        &self,
+        preparation: Preparation,
+        alone: bool,
+        at_once: impl FnMut(Launching),
+    ) -> Option<Past> {
         let takes_long = || self.desk.bench.may_take_long(&preparation);
         if !alone || self.waiting.load(Ordering::Relaxed) > 0 || takes_long() {
-            return self.give(Task::Launch(Box::new(preparation)));
+            self.give(Task::Launch(Box::new(preparation)));
+            return None;
         }
         let run = preparation.run;
-        let left = self.desk.launch(preparation, Waiting::Never, at_once);
-        if left.order.is_some() || left.past.is_some() {
-            self.give(Task::Finish(run, left));
+        let Left { order, past } = self.desk.launch(preparation, Waiting::Never, at_once);
+        if let Some(order) = order {
+            self.give(Task::Send(run, order));
         }
+        past
+    }
+
+    /// Removes what earlier runs left, on the thread.
+    pub(super) fn clear(&self, past: Vec<Past>) {
+        self.give(Task::Clear(past));
     }
 
     fn give(&self, task: Task) {

@@ -31,7 +31,7 @@ use crate::keeper::link::{Link, Order, Predecessor};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::memory::Thrift;
 use crate::linux::{clock, limits};
-use crate::logs::Logger;
+use crate::logs::{LogEvent, Logger};
 use crate::model::{ApiSettings, Plan, Signal, Slot};
 use crate::supervisor::{Event, Instance, Supervisor, TableEntry};
 use std::collections::{BTreeMap, VecDeque};
@@ -112,9 +112,8 @@ fn build(
         processes: BTreeMap::new(),
         dialogue,
         expected: Default::default(),
+        burst: Default::default(),
         pending: VecDeque::new(),
-        signalled: Vec::new(),
-        at_rest: false,
         finished: None,
     };
     let took_over = read_file.then(|| takeover_text(inherited.predecessor));
@@ -213,7 +212,12 @@ fn watch_file(
 
 fn start_logger(inbox: &Inbox) -> Result<Logger, StartError> {
     let inbox = inbox.clone();
-    Logger::start(move |event| inbox.send(Message::Log(event))).map_err(thread_failed)
+    let tell = move |event| match event {
+        // That a program writes no more matters when it ends.
+        LogEvent::Closed { .. } => inbox.leave(Message::Log(event)),
+        _ => inbox.send(Message::Log(event)),
+    };
+    Logger::start(tell).map_err(thread_failed)
 }
 
 /// All processes that there are: the keeper's, and those that outlived theirs.

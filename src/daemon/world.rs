@@ -16,7 +16,7 @@ use crate::linux::signals::signal_group;
 use crate::linux::tree::Root;
 use crate::linux::{cgroup, clock, proc};
 use crate::logs::Logger;
-use crate::model::{Exit, HookKind, LaunchFailure, RunId, Signal, StopScope, Template};
+use crate::model::{Exit, HookKind, LaunchFailure, Moment, RunId, Signal, StopScope, Template};
 use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, Work};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,6 +24,9 @@ use std::time::Duration;
 /// So many that are found idle are told at once: many enough that those who end do not come between each two signals, and few enough
 /// that the first are signalled, and end, while the last are looked at.
 const IDLE_TOGETHER: usize = 256;
+
+/// So long a program that was executed is thought to need until it runs: the kernel maps it, a loader its libraries.
+const A_START: Duration = Duration::from_millis(2);
 
 /// When so many are told at once, they end before anybody looks at the first: keeper and pump leave the processors to them.
 const MANY: usize = 64;
@@ -42,14 +45,22 @@ pub(super) struct World {
     pub(super) dialogue: Dialogue,
     /// Descriptors of launches that are under way.
     pub(super) expected: Expected,
+    pub(super) burst: Burst,
     /// Events that follow from actions at once.
     pub(super) pending: VecDeque<Event>,
-    /// Who was signalled and not continued yet.
-    pub(super) signalled: Vec<(RunId, StopScope)>,
-    /// Keeper and pump rest.
-    pub(super) at_rest: bool,
     /// The exit code, once the core is at its end.
     pub(super) finished: Option<u8>,
+}
+
+/// What is done for many at once, or left until they are through.
+#[derive(Debug, Default)]
+pub(super) struct Burst {
+    /// Who was signalled and not continued yet.
+    signalled: Vec<(RunId, StopScope)>,
+    /// Keeper and pump rest.
+    at_rest: bool,
+    /// Until when what was executed last is probably still on its way to its first instruction.
+    starting_until: Moment,
 }
 
 impl World {
@@ -136,7 +147,7 @@ impl World {
     pub(super) fn tell_idle(&mut self) -> bool {
         let idle = self.dialogue.all_idle();
         let found = !idle.is_empty();
-        if idle.len() >= MANY && !self.at_rest {
+        if idle.len() >= MANY && !self.burst.at_rest {
             self.rest(MAX_REST);
         }
         self.pending.extend(idle.into_iter().map(|run| Event::Work { run, work: Work::Idle }));
@@ -145,7 +156,7 @@ impl World {
 
     /// Keeper and pump need not look at anything for so long; zero: they had better go on.
     fn rest(&mut self, at_most: Duration) {
-        self.at_rest = !at_most.is_zero();
+        self.burst.at_rest = !at_most.is_zero();
         self.logger.rest(at_most);
         // A keeper that is behind does not rest, and one that is gone does nothing.
         let _ = self.keeper.try_send(&Order::Rest { at_most });
@@ -156,23 +167,24 @@ impl World {
     pub(super) fn conclude(&mut self, ending: bool) {
         self.continue_signalled();
         self.write_down();
-        if self.at_rest {
+        if self.burst.at_rest {
             self.rest(Duration::ZERO);
         }
-        self.dialogue.tell();
-        let Self { keeper, logger, journal, aftermath, .. } = self;
-        let haste = match (ending, self.expected.is_empty()) {
+        let now = clock::now();
+        let starts = !self.expected.is_empty() || self.burst.starting_until > now;
+        let haste = match (ending, starts) {
             (true, _) => Haste::Shutdown,
-            (false, true) => Haste::None,
-            (false, false) => Haste::Launches,
+            (false, true) => Haste::Launches,
+            (false, false) => Haste::None,
         };
-        aftermath.tick(clock::now(), haste, &Concerned { keeper, logger, journal });
+        let Self { keeper, logger, journal, dialogue, launcher, aftermath, .. } = self;
+        aftermath.tick(now, haste, &Concerned { dialogue, launcher, keeper, logger, journal });
     }
 
     /// What follows from all that was done is done, too: somebody is about to look, or this is the end.
     pub(super) fn do_all(&mut self) {
-        let Self { keeper, logger, journal, aftermath, .. } = self;
-        aftermath.do_all(&Concerned { keeper, logger, journal });
+        let Self { keeper, logger, journal, dialogue, launcher, aftermath, .. } = self;
+        aftermath.do_all(&Concerned { dialogue, launcher, keeper, logger, journal });
     }
 
     fn write_down(&mut self) {
@@ -221,7 +233,9 @@ impl World {
 
     fn prepare(&mut self, preparation: Preparation) {
         let (run, mut told) = (preparation.run, Vec::new());
-        self.launcher.prepare(preparation, self.expected.is_alone(), |launching| told.push(launching));
+        let past =
+            self.launcher.prepare(preparation, self.expected.is_alone(), |launching| told.push(launching));
+        past.into_iter().for_each(|past| self.aftermath.clear(past));
         told.into_iter().for_each(|launching| self.launching(run, launching));
     }
 
@@ -287,6 +301,7 @@ impl World {
         match stage {
             Stage::Forked => {}
             Stage::Execed => {
+                self.burst.starting_until = clock::now() + A_START;
                 let ours = process.executed();
                 // The one before ordered it, and only now it has its user.
                 if !ours
@@ -358,7 +373,7 @@ impl World {
             StopScope::Group => signal_group(process.pid, signal),
             StopScope::Tree => return self.trees.ask(process.root(), signal),
         };
-        self.signalled.push((run, scope));
+        self.burst.signalled.push((run, scope));
         if let Err(error) = sent {
             tracing::warn!(instance = %process.owner.label, %signal, %error, "cannot send the stop signal");
         }
@@ -367,7 +382,7 @@ impl World {
     /// A stopped process cannot act on its signal otherwise. Most have ended by now, for whom this is nothing, and no signal had to wait
     /// for it. Before anything is written down of the signals: a successor that believes them sent does not repeat them.
     fn continue_signalled(&mut self) {
-        for (run, scope) in self.signalled.drain(..) {
+        for (run, scope) in self.burst.signalled.drain(..) {
             // One that is gone already needs it no more, and its number may be another's.
             let Some(process) = self.processes.get(&run) else { continue };
             let sent = match scope {
@@ -379,7 +394,7 @@ impl World {
                 tracing::warn!(instance = %process.owner.label, %error, "cannot continue what was asked to stop");
             }
         }
-        self.signalled.shrink_to(MANY);
+        self.burst.signalled.shrink_to(MANY);
     }
 
     fn signal(&self, run: RunId, signal: Signal) {

@@ -54,7 +54,7 @@ impl Logger {
     pub fn start(on_event: impl Fn(LogEvent) + Send + 'static) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let line = Line { orders, wake };
+        let line = Line { orders, wake, quiet: Arc::default() };
         let pump = Pump::new(inbox, line.clone(), Box::new(on_event))?;
         let thread = std::thread::Builder::new().name("logger".into()).spawn(move || pump.run())?;
         let shared = Shared { line, thread: Mutex::new(Some(thread)) };
@@ -62,9 +62,14 @@ impl Logger {
     }
 
     /// Begins to read these pipes, all that the run has (read ends; they are made non-blocking). A pipe that it already has
-    /// for a stream is closed.
+    /// for a stream is closed. The pump learns of it by [`Logger::tell`], or with whatever else it is told.
     pub fn attach(&self, run: RunId, label: InstanceLabel, outputs: Vec<Output>) {
-        self.shared.order(Order::Attach { run, label, outputs });
+        self.shared.line.leave(Order::Attach { run, label, outputs });
+    }
+
+    /// The pump is told what it was not told yet: once for all.
+    pub fn tell(&self) {
+        self.shared.line.tell();
     }
 
     /// Sends the run's output elsewhere from now on. Unknown runs are ignored.

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -80,11 +81,26 @@ pub(super) enum Order {
 pub(super) struct Line {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) wake: Arc<OwnedFd>,
+    /// Orders were given of which the pump was not told.
+    pub(super) quiet: Arc<AtomicBool>,
 }
 
 impl Line {
     pub(super) fn order(&self, order: Order) {
         if self.orders.send(order).is_ok() {
+            self.ring();
+        }
+    }
+
+    /// The pump learns of it by [`Line::tell`], or with the next order.
+    pub(super) fn leave(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            self.quiet.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn tell(&self) {
+        if self.quiet.swap(false, Ordering::AcqRel) {
             self.ring();
         }
     }

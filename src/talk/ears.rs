@@ -21,6 +21,8 @@ pub struct Ears {
     silence: Silence,
     /// Orders were given of which the thread was not told.
     quiet: AtomicBool,
+    /// Among them are runs that it does not hear yet.
+    unheard: AtomicBool,
 }
 
 impl Ears {
@@ -34,12 +36,13 @@ impl Ears {
         let thread = Thread::new(inbox, Arc::clone(&wake), heard)?;
         let silence = thread.silence();
         std::thread::Builder::new().name("sppm-ears".to_owned()).spawn(move || thread.live())?;
-        Ok(Self { orders, wake, silence, quiet: AtomicBool::new(false) })
+        Ok(Self { orders, wake, silence, quiet: AtomicBool::new(false), unheard: AtomicBool::new(false) })
     }
 
     /// Hears this run from now on: its FIFO, and its socket of sd_notify(3) where it has one, both non-blocking. What was
     /// said before is heard too. The thread learns of it by [`Ears::prick`].
     pub fn attach(&self, run: RunId, fifo: OwnedFd, sd: Option<OwnedFd>) {
+        self.unheard.store(true, Ordering::Release);
         self.leave(Order::Attach { run, fifo, sd });
     }
 
@@ -51,7 +54,7 @@ impl Ears {
 
     /// Whether everything that anybody has said was heard. Costs one system call; `false` may be said too often.
     pub fn are_done(&self) -> bool {
-        self.silence.is_so()
+        !self.unheard.load(Ordering::Acquire) && self.silence.is_so()
     }
 
     /// Waits until everything that the run had said before this call was heard, at most a second. Returns whether it was.
@@ -66,6 +69,8 @@ impl Ears {
     pub fn prick(&self) {
         if self.quiet.swap(false, Ordering::AcqRel) {
             self.ring();
+            // Only now, when the bell shows that there is something to be done.
+            self.unheard.store(false, Ordering::Release);
         }
     }
 

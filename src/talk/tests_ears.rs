@@ -238,6 +238,25 @@ fn a_descriptor_whose_close_takes_long_keeps_nobody_waiting() {
     assert_eq!(rig.next(), (hostile.run, notify(Saying::Ready)));
 }
 
+/// Else a task could be begun, and said so, in the moment before the thread hears of its run, and be cut.
+#[test]
+fn who_is_not_heard_yet_may_have_said_something() {
+    let rig = Rig::new();
+    let mut program = rig.unheard(1);
+    program.fifo.write_all(b"busy\n").unwrap();
+    let fifo = program.opened.fifo.try_clone().unwrap();
+    rig.ears.attach(program.run, fifo, None);
+    assert!(!rig.ears.are_done(), "nobody has read its FIFO");
+    rig.ears.prick();
+    let heard = rig.next();
+    assert_eq!(heard.0, program.run);
+    let until = std::time::Instant::now() + PATIENCE;
+    while !rig.ears.are_done() {
+        assert!(std::time::Instant::now() < until, "all was heard");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn who_is_detached_is_not_heard_and_cannot_send() {
     let rig = Rig::new();

@@ -124,6 +124,7 @@ fn closed_and_silent_pipes_cost_nothing() {
         let sink = SinkSettings::plain(SinkTarget::Discard);
         let output = Output { stream: LogStream::Stdout, pipe: read, sink };
         logger.attach(RunId::from_bits(number), label, vec![output]);
+        logger.tell();
         if number % 2 == 0 {
             held.push(write);
         }

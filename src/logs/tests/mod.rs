@@ -45,6 +45,7 @@ impl World {
         let label = InstanceLabel::recorded(label);
         let output = Output { stream: LogStream::Stdout, pipe: read, sink };
         self.logger.attach(RunId::from_bits(number), label, vec![output]);
+        self.logger.tell();
         File::from(write)
     }
 

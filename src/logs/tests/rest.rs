@@ -1,4 +1,4 @@
-//! Pipes that are left for a while, because many programs end at once.
+//! Pipes that are left for a while, because many programs end at once or one is about to start.
 
 use super::*;
 
@@ -44,4 +44,20 @@ fn who_drains_is_not_kept_waiting() {
     world.logger.rest(LONG);
     world.until(|event| matches!(event, LogEvent::Drained { .. }));
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "a line\n");
+}
+
+#[test]
+fn a_new_pipe_is_read_when_that_is_told() {
+    let world = World::new();
+    let log = world.path("x.log");
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let output = Output { stream: LogStream::Stdout, pipe: read, sink: sizes(&log, 0, 5) };
+    world.logger.attach(RunId::from_bits(1), InstanceLabel::recorded("x"), vec![output]);
+    let mut pipe = File::from(write);
+    writeln!(pipe, "first words").unwrap();
+    drop(pipe);
+    assert!(world.events.recv_timeout(SILENCE).is_err(), "the pump was woken for it");
+    world.logger.tell();
+    world.until(|event| matches!(event, LogEvent::Closed { .. }));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "first words\n");
 }
