@@ -193,6 +193,25 @@ fn a_stopped_process_can_be_stopped() {
     rig.shutdown();
 }
 
+/// So many that they are signalled together, and continued afterwards.
+#[test]
+fn many_stopped_processes_can_be_stopped_at_once() {
+    let rig = Rig::new();
+    let patient = "stop: { timeout: 40s }";
+    let yaml =
+        Yaml::new(&rig).program("mains", &[rig.steady(), "instances: 80".into(), patient.into()]).program(
+            "groups",
+            &[rig.steady(), "instances: 80".into(), "stop: { timeout: 40s, scope: group }".into()],
+        );
+    rig.start_with(&yaml);
+    let programs = rig.status().running();
+    assert_eq!(programs.len(), 160);
+    programs.values().for_each(|process| process.signal(Signal::SIGSTOP));
+    let answer = rig.sppm(&["stop", "mains", "groups"]).ok();
+    assert!(answer.took < Duration::from_secs(30), "CONT was not sent: {:?}", answer.took);
+    rig.shutdown();
+}
+
 /// A stop is an operator's lasting wish: over a reload, over a shutdown; `start` takes it back.
 #[test]
 fn a_stop_lasts_until_it_is_taken_back() {

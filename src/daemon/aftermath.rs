@@ -37,8 +37,6 @@ pub(super) struct Aftermath {
     told: Vec<Tiding>,
     released: Vec<Released>,
     past: Vec<Past>,
-    /// Threads that hear are to be told what has changed.
-    untold: bool,
     due: Option<Moment>,
     killers: Killers,
 }
@@ -104,7 +102,11 @@ pub(super) struct Concerned<'a> {
 }
 
 impl Concerned<'_> {
-    /// Threads that hear learn what has changed.
+    /// Threads that read what programs write and say are to be told of new ones.
+    fn are_owed_a_word(&self) -> bool {
+        self.dialogue.owes_a_word() || self.logger.is_owed_a_word()
+    }
+
     fn tell(&self) {
         self.dialogue.tell();
         self.logger.tell();
@@ -113,7 +115,7 @@ impl Concerned<'_> {
 
 impl Aftermath {
     pub(super) fn new(killers: Killers) -> Self {
-        Self { told: Vec::new(), released: Vec::new(), past: Vec::new(), untold: false, due: None, killers }
+        Self { told: Vec::new(), released: Vec::new(), past: Vec::new(), due: None, killers }
     }
 
     /// Something happened to an instance, now.
@@ -143,12 +145,8 @@ impl Aftermath {
 
     /// A turn is over: what is due is done.
     pub(super) fn tick(&mut self, now: Moment, haste: Haste, whom: &Concerned<'_>) {
-        match haste {
-            Haste::Launches => self.untold = true,
-            Haste::None | Haste::Shutdown => whom.tell(),
-        }
         let size = self.told.len() + self.released.len() + self.past.len();
-        if size == 0 && !self.untold {
+        if size == 0 && !whom.are_owed_a_word() {
             return;
         }
         let due = *self.due.get_or_insert(now + haste.patience());
@@ -160,7 +158,6 @@ impl Aftermath {
     /// Does everything now: somebody is about to look, or this is the end.
     pub(super) fn do_all(&mut self, whom: &Concerned<'_>) {
         self.due = None;
-        self.untold = false;
         whom.tell();
         let mut entries = Vec::with_capacity(self.told.len());
         for tiding in self.told.drain(..) {

@@ -134,10 +134,14 @@ impl Dialogue {
         self.hearing.begin(process.run, &process.owner.label);
     }
 
-    /// Its FIFO and its socket of sd_notify(3) are heard from now on, if they are new.
+    /// Its FIFO and its socket of sd_notify(3) are heard as soon as the ears are told, if they are new.
     pub(super) fn hear(&self, process: &mut Process) {
         if let Some(Mouth { fifo, sd }) = process.mouth.take() {
             self.ears.attach(process.run, fifo, sd);
+            // Its first word is waited for.
+            if process.spec.ready.by == ReadyBy::Notify {
+                self.ears.prick();
+            }
         }
     }
 
@@ -243,7 +247,7 @@ impl Dialogue {
         // Last of all: whoever spoke before that has been heard.
         let idle = free
             && self.folders.is_untouched(&process.owner.label, untouched)
-            && self.ears.are_done()
+            && self.ears.are_done(process.run)
             && self.board.is_blank(process.run);
         if !(idle || was_held) {
             process.lock.give_back();
@@ -297,10 +301,14 @@ impl Dialogue {
         self.gate.descriptors_to_come()
     }
 
-    /// The threads that hear learn what has changed: once for all.
+    /// The ears are to be told of what has changed.
+    pub(super) fn owes_a_word(&self) -> bool {
+        self.ears.are_owed_a_word()
+    }
+
+    /// The ears learn what has changed: once for all.
     pub(super) fn tell(&self) {
         self.ears.prick();
-        self.channel.tell();
     }
 
     /// What is needed to see from elsewhere whether it is busy.

@@ -3,6 +3,7 @@
 use super::tag::Owner;
 use crate::keeper::link::{LaunchOrder, ProcessFds};
 use crate::linux::exec_error::{Attempt, exec_error};
+use crate::linux::signals::signal_group;
 use crate::linux::tree::{Main, Member, Root};
 use crate::linux::{flock, pidfd};
 use crate::logs::{Logger, Output, SinkSettings, SinkTarget};
@@ -96,6 +97,15 @@ pub(super) struct Mouth {
     pub(super) sd: Option<OwnedFd>,
 }
 
+/// Whom a signal is sent to without looking for anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The process that was launched.
+    Main,
+    /// All of its process group.
+    Group,
+}
+
 /// Whose child it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parent {
@@ -184,6 +194,15 @@ impl Process {
         match &self.pidfd {
             Some(pidfd) => pidfd::send_signal(pidfd, signal),
             None => Ok(false),
+        }
+    }
+
+    /// Sends a signal to all that it reaches. Main is asked to stop only while its exit is no news: its number is its own then, and so
+    /// is its group's.
+    pub(super) fn signal_all(&self, reach: Reach, signal: Signal) -> io::Result<bool> {
+        match reach {
+            Reach::Main => self.signal(signal),
+            Reach::Group => signal_group(self.pid, signal),
         }
     }
 

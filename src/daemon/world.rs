@@ -5,7 +5,7 @@ use super::budget::{Expected, Purpose};
 use super::dialogue::Dialogue;
 use super::launcher::{Launcher, Launching, Preparation};
 use super::options::StartError;
-use super::processes::{Parent, Process, Processes};
+use super::processes::{Parent, Process, Processes, Reach};
 use super::records::{Records, Wishes};
 use super::tag::{Job, Owner, Service};
 use super::trees::Trees;
@@ -17,8 +17,8 @@ use crate::linux::tree::Root;
 use crate::linux::{cgroup, clock, proc};
 use crate::logs::Logger;
 use crate::model::{Exit, HookKind, LaunchFailure, Moment, RunId, Signal, StopScope, Template};
-use crate::supervisor::{Action, Event, Instance, Launch, PhaseKind, Supervisor, Work};
-use std::collections::VecDeque;
+use crate::supervisor::{Action, Class, Event, Instance, Launch, PhaseKind, Supervisor, Work};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// So many that are found idle are told at once: many enough that those who end do not come between each two signals, and few enough
@@ -56,19 +56,29 @@ pub(super) struct World {
 #[derive(Debug, Default)]
 pub(super) struct Burst {
     /// Who was signalled and not continued yet.
-    signalled: Vec<(RunId, StopScope)>,
+    signalled: BTreeMap<RunId, Reach>,
     /// Keeper and pump rest.
     at_rest: bool,
     /// Until when what was executed last is probably still on its way to its first instruction.
     starting_until: Moment,
 }
 
+impl Burst {
+    /// Whether it is a question about one that was signalled: who is held while it is answered must not be continued then.
+    fn concerns(&self, class: Class) -> bool {
+        matches!(class, Class::Look(run) if self.signalled.contains_key(&run))
+    }
+}
+
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
+        let class = action.class();
+        if class.is_written() || self.burst.concerns(class) {
+            self.continue_signalled();
+        }
         // Records that come one after the other are one write; whatever else comes finds them on disk.
-        match action.class().is_written() {
-            true => self.continue_signalled(),
-            false => self.write_down(),
+        if !class.is_written() {
+            self.write_down();
         }
         match action {
             Action::Record { slot, record } => self.records.slot(&slot, record.as_deref()),
@@ -170,6 +180,7 @@ impl World {
         if self.burst.at_rest {
             self.rest(Duration::ZERO);
         }
+        self.dialogue.channel.tell();
         let now = clock::now();
         let starts = !self.expected.is_empty() || self.burst.starting_until > now;
         let haste = match (ending, starts) {
@@ -367,34 +378,31 @@ impl World {
     /// The signal; CONT follows when all have been signalled.
     fn ask_to_stop(&mut self, run: RunId, signal: Signal, scope: StopScope) {
         let Some(process) = self.processes.get(&run) else { return };
-        let sent = match scope {
-            StopScope::Main => process.signal(signal),
-            // Main is asked to stop only while its exit is no news: its number is its own, and so is its group's.
-            StopScope::Group => signal_group(process.pid, signal),
+        let reach = match scope {
+            StopScope::Main => Reach::Main,
+            StopScope::Group => Reach::Group,
             StopScope::Tree => return self.trees.ask(process.root(), signal),
         };
-        self.burst.signalled.push((run, scope));
-        if let Err(error) = sent {
-            tracing::warn!(instance = %process.owner.label, %signal, %error, "cannot send the stop signal");
+        match process.signal_all(reach, signal) {
+            // The number of one that is not pinned may be another's by then.
+            Ok(true) if process.parent != Parent::Keeper => continue_all(process, reach),
+            Ok(true) => drop(self.burst.signalled.insert(run, reach)),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(instance = %process.owner.label, %signal, %error, "cannot send the stop signal");
+            }
         }
     }
 
     /// A stopped process cannot act on its signal otherwise. Most have ended by now, for whom this is nothing, and no signal had to wait
     /// for it. Before anything is written down of the signals: a successor that believes them sent does not repeat them.
     fn continue_signalled(&mut self) {
-        for (run, scope) in self.burst.signalled.drain(..) {
+        for (run, reach) in std::mem::take(&mut self.burst.signalled) {
             // One that is gone already needs it no more, and its number may be another's.
-            let Some(process) = self.processes.get(&run) else { continue };
-            let sent = match scope {
-                StopScope::Main => process.signal(Signal::CONT),
-                StopScope::Group => signal_group(process.pid, Signal::CONT),
-                StopScope::Tree => continue,
-            };
-            if let Err(error) = sent {
-                tracing::warn!(instance = %process.owner.label, %error, "cannot continue what was asked to stop");
+            if let Some(process) = self.processes.get(&run) {
+                continue_all(process, reach);
             }
         }
-        self.burst.signalled.shrink_to(MANY);
     }
 
     fn signal(&self, run: RunId, signal: Signal) {
@@ -416,5 +424,11 @@ impl World {
         }
         self.dialogue.end(run);
         self.aftermath.release(released);
+    }
+}
+
+fn continue_all(process: &Process, reach: Reach) {
+    if let Err(error) = process.signal_all(reach, Signal::CONT) {
+        tracing::warn!(instance = %process.owner.label, %error, "cannot continue what was asked to stop");
     }
 }

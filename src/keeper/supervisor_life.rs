@@ -128,6 +128,7 @@ impl Keeper {
         };
         // What it had ordered counts, whatever became of it.
         self.read_last_orders();
+        self.rest_until = None;
         self.held.let_go();
         self.outbox.recall(clock::now());
         let Some(supervisor) = self.supervisor.take() else { return };

@@ -104,6 +104,7 @@ impl Keeper {
     }
 
     fn execute(&mut self, packet: Packet) {
+        self.rest_until = None;
         match order_frames::decode(packet) {
             Ok(Arrived::Order(order)) => self.obey(order),
             Ok(Arrived::Launch(order)) => self.order_launch(order),

@@ -31,6 +31,7 @@ use follow::Wish;
 use pump::{Line, Order, Pump};
 use rustix::event::EventfdFlags;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -65,6 +66,11 @@ impl Logger {
     /// for a stream is closed. The pump learns of it by [`Logger::tell`], or with whatever else it is told.
     pub fn attach(&self, run: RunId, label: InstanceLabel, outputs: Vec<Output>) {
         self.shared.line.leave(Order::Attach { run, label, outputs });
+    }
+
+    /// Whether there is something that the pump was not told.
+    pub fn is_owed_a_word(&self) -> bool {
+        self.shared.line.quiet.load(Ordering::Acquire)
     }
 
     /// The pump is told what it was not told yet: once for all.

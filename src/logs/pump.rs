@@ -219,6 +219,8 @@ impl Pump {
         for event in events {
             match event.data.u64() {
                 WAKE => self.orders()?,
+                // A rest has begun; what is ready stays so.
+                _ if self.rest_until.is_some() => {}
                 word => {
                     if !self.sinks.writable(word, self.now) {
                         self.serve_unless_draining(word);

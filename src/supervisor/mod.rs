@@ -35,7 +35,7 @@ mod view;
 mod waits;
 mod wish;
 
-pub use action::{Action, EndCause, Fact, HookFailure, Launch, Notice};
+pub use action::{Action, Class, EndCause, Fact, HookFailure, Launch, Notice};
 pub use core::Supervisor;
 pub use diff::{Change, Diff, Fate, compare, diff};
 pub use event::{Author, Event, Refused, Request, ScaleTo, TableEntry, TableStage, Target, Work};

@@ -4,10 +4,11 @@ use super::Heard;
 use super::listening::{Order, Silence, Thread};
 use crate::model::RunId;
 use rustix::event::{EventfdFlags, eventfd};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 /// How long a drain is waited for.
@@ -21,8 +22,8 @@ pub struct Ears {
     silence: Silence,
     /// Orders were given of which the thread was not told.
     quiet: AtomicBool,
-    /// Among them are runs that it does not hear yet.
-    unheard: AtomicBool,
+    /// The runs that it does not hear yet for that reason.
+    unheard: Mutex<BTreeSet<RunId>>,
 }
 
 impl Ears {
@@ -36,25 +37,27 @@ impl Ears {
         let thread = Thread::new(inbox, Arc::clone(&wake), heard)?;
         let silence = thread.silence();
         std::thread::Builder::new().name("sppm-ears".to_owned()).spawn(move || thread.live())?;
-        Ok(Self { orders, wake, silence, quiet: AtomicBool::new(false), unheard: AtomicBool::new(false) })
+        Ok(Self { orders, wake, silence, quiet: AtomicBool::new(false), unheard: Mutex::default() })
     }
 
     /// Hears this run from now on: its FIFO, and its socket of sd_notify(3) where it has one, both non-blocking. What was
     /// said before is heard too. The thread learns of it by [`Ears::prick`].
     pub fn attach(&self, run: RunId, fifo: OwnedFd, sd: Option<OwnedFd>) {
-        self.unheard.store(true, Ordering::Release);
+        self.unheard().insert(run);
         self.leave(Order::Attach { run, fifo, sd });
     }
 
     /// Nothing of this run is left: it is heard no more, whoever else holds its ends, and what was not heard is thrown away.
     /// The thread learns of it by [`Ears::prick`].
     pub fn detach(&self, run: RunId) {
+        self.unheard().remove(&run);
         self.leave(Order::Detach { run });
     }
 
-    /// Whether everything that anybody has said was heard. Costs one system call; `false` may be said too often.
-    pub fn are_done(&self) -> bool {
-        !self.unheard.load(Ordering::Acquire) && self.silence.is_so()
+    /// Whether everything was heard that this run has said. Costs one system call; `false` may be said too often, for it is asked
+    /// whether anybody who is heard by now has said anything.
+    pub fn are_done(&self, run: RunId) -> bool {
+        !self.unheard().contains(&run) && self.silence.is_so()
     }
 
     /// Waits until everything that the run had said before this call was heard, at most a second. Returns whether it was.
@@ -65,13 +68,23 @@ impl Ears {
         waits.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
+    /// Whether there is something that the thread was not told.
+    pub fn are_owed_a_word(&self) -> bool {
+        self.quiet.load(Ordering::Acquire)
+    }
+
     /// The thread is told what it was not told yet: once for all that was ordered since.
     pub fn prick(&self) {
         if self.quiet.swap(false, Ordering::AcqRel) {
             self.ring();
             // Only now, when the bell shows that there is something to be done.
-            self.unheard.store(false, Ordering::Release);
+            self.unheard().clear();
         }
+    }
+
+    /// Whoever panicked while holding the lock has changed it or not: both are fine.
+    fn unheard(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leave(&self, order: Order) {

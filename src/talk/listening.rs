@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -36,8 +36,7 @@ pub(super) enum Order {
 
 pub(super) struct Thread {
     epoll: Arc<OwnedFd>,
-    /// Set before anything is read, until all of it was told.
-    working: Arc<AtomicBool>,
+    working: Arc<Working>,
     inbox: mpsc::Receiver<Order>,
     wake: Wake,
     /// Boxed: a node of the tree has room for eleven.
@@ -48,23 +47,39 @@ pub(super) struct Thread {
     resting: BTreeMap<u64, Instant>,
     /// Those whose sockets wait for closes.
     stuck: BTreeSet<u64>,
+    /// Those that cannot be watched (no memory, too many watches): they are heard when they are drained.
+    unwatched: BTreeSet<u64>,
+}
+
+/// What the thread shows of itself.
+#[derive(Debug, Default)]
+struct Working {
+    /// Odd from before anything is read until all of it was told: two equal even looks have nothing between them.
+    turn: AtomicU64,
+    /// How many are not listened to now, whatever they say.
+    unheeded: AtomicUsize,
 }
 
 /// Tells whether there is anything that was said and not heard.
 #[derive(Debug)]
 pub(super) struct Silence {
     epoll: Arc<OwnedFd>,
-    working: Arc<AtomicBool>,
+    working: Arc<Working>,
 }
 
 impl Silence {
-    /// What is unread shows in the epoll, which is level-triggered; what was read is told before the thread waits again. So
-    /// first the one, then the other.
+    /// What is unread shows in the epoll, which is level-triggered, unless somebody is not listened to; what was read is told before
+    /// the thread waits again. So it must not have been at work from before the look at the epoll until after it.
     pub(super) fn is_so(&self) -> bool {
+        let turn = self.working.turn.load(Ordering::SeqCst);
+        if turn & 1 == 1 || self.working.unheeded.load(Ordering::SeqCst) > 0 {
+            return false;
+        }
         let mut room = [MaybeUninit::<Event>::uninit(); 1];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let unread = epoll::wait(&self.epoll, &mut room[..], Some(&at_once));
-        matches!(unread, Ok((events, _)) if events.is_empty()) && !self.working.load(Ordering::SeqCst)
+        matches!(unread, Ok((events, _)) if events.is_empty())
+            && self.working.turn.load(Ordering::SeqCst) == turn
     }
 }
 
@@ -78,7 +93,7 @@ impl Thread {
         epoll::add(&epoll, &eventfd, EventData::new_u64(WAKE), EventFlags::IN)?;
         Ok(Self {
             epoll,
-            working: Arc::default(),
+            working: Arc::new(Working { turn: AtomicU64::new(1), ..Working::default() }),
             inbox,
             wake: Wake { eventfd, heard },
             voices: BTreeMap::new(),
@@ -86,6 +101,7 @@ impl Thread {
             next: 1,
             resting: BTreeMap::new(),
             stuck: BTreeSet::new(),
+            unwatched: BTreeSet::new(),
         })
     }
 
@@ -98,14 +114,14 @@ impl Thread {
         let mut buffer = [MaybeUninit::<Event>::uninit(); BATCH];
         loop {
             let timeout = self.timeout(Instant::now());
-            self.working.store(false, Ordering::SeqCst);
+            self.rest();
             let ready: Vec<u64> = match epoll::wait(&self.epoll, &mut buffer[..], timeout.as_ref()) {
                 Ok((events, _)) => events.iter().map(|event| event.data.u64()).collect(),
                 Err(rustix::io::Errno::INTR) => Vec::new(),
                 // It never fails otherwise (epoll_wait(2)); a thread that turned for ever would be worse than none.
                 Err(_) => return,
             };
-            self.working.store(true, Ordering::SeqCst);
+            self.working.turn.fetch_add(1, Ordering::SeqCst);
             let now = Instant::now();
             for word in ready {
                 if word == WAKE {
@@ -119,6 +135,13 @@ impl Thread {
             }
             self.wake_rested(now);
         }
+    }
+
+    /// A turn is over: all that was read was told.
+    fn rest(&self) {
+        let unheeded = self.resting.len() + self.stuck.len() + self.unwatched.len();
+        self.working.unheeded.store(unheeded, Ordering::SeqCst);
+        self.working.turn.fetch_add(1, Ordering::SeqCst);
     }
 
     fn timeout(&self, now: Instant) -> Option<Timespec> {
@@ -198,10 +221,12 @@ impl Thread {
         self.forget(run);
         let key = self.next;
         self.next += 1;
-        // What cannot be watched (no memory, too many watches) is heard when it is drained.
-        let _ = epoll::add(&self.epoll, &fifo, word(key, End::Fifo), EventFlags::IN);
+        let mut watched = epoll::add(&self.epoll, &fifo, word(key, End::Fifo), EventFlags::IN);
         if let Some(sd) = &sd {
-            let _ = epoll::add(&self.epoll, sd, word(key, End::Socket), EventFlags::IN);
+            watched = watched.and(epoll::add(&self.epoll, sd, word(key, End::Socket), EventFlags::IN));
+        }
+        if watched.is_err() {
+            self.unwatched.insert(key);
         }
         self.voices.insert(key, Box::new(Voice::new(run, fifo, sd, Instant::now())));
         self.by_run.insert(run, key);
@@ -217,6 +242,7 @@ impl Thread {
         let key = self.by_run.remove(&run)?;
         self.resting.remove(&key);
         self.stuck.remove(&key);
+        self.unwatched.remove(&key);
         let voice = self.voices.remove(&key)?;
         // The keeper holds them too, so closing would not take them out of the set.
         for fd in [Some(voice.fifo.as_fd()), voice.sd.as_ref().map(AsFd::as_fd)].into_iter().flatten() {

@@ -63,6 +63,16 @@ impl Rig {
         self.heard.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// What was heard by the moment from which on all is said to be.
+    fn when_done(&self, run: RunId) -> Vec<Heard> {
+        let until = std::time::Instant::now() + PATIENCE;
+        while !self.ears.are_done(run) {
+            assert!(std::time::Instant::now() < until, "it is never done");
+            std::thread::yield_now();
+        }
+        self.all()
+    }
+
     /// All that was heard by now.
     fn all(&self) -> Vec<Heard> {
         self.heard.try_iter().map(|(_, heard)| heard).collect()
@@ -246,15 +256,35 @@ fn who_is_not_heard_yet_may_have_said_something() {
     program.fifo.write_all(b"busy\n").unwrap();
     let fifo = program.opened.fifo.try_clone().unwrap();
     rig.ears.attach(program.run, fifo, None);
-    assert!(!rig.ears.are_done(), "nobody has read its FIFO");
+    assert!(!rig.ears.are_done(program.run), "nobody has read its FIFO");
+    assert!(rig.ears.are_done(RunId::from_bits(2)), "nobody else has said anything");
     rig.ears.prick();
-    let heard = rig.next();
-    assert_eq!(heard.0, program.run);
-    let until = std::time::Instant::now() + PATIENCE;
-    while !rig.ears.are_done() {
-        assert!(std::time::Instant::now() < until, "all was heard");
-        std::thread::yield_now();
+    assert!(rig.when_done(program.run).contains(&line(Saying::Busy(None))));
+}
+
+#[test]
+fn what_is_done_was_heard_at_whatever_moment_that_is_asked() {
+    let rig = Rig::new();
+    let mut program = rig.unheard(1);
+    for _ in 0..2000 {
+        program.fifo.write_all(b"busy\n").unwrap();
+        rig.ears.attach(program.run, program.opened.fifo.try_clone().unwrap(), None);
+        rig.ears.prick();
+        assert_eq!(rig.when_done(program.run), [line(Saying::Busy(None))]);
+        rig.ears.detach(program.run);
+        rig.ears.prick();
     }
+}
+
+#[test]
+fn who_rests_may_have_said_something() {
+    let rig = Rig::new();
+    let mut program = rig.program(1);
+    for _ in 0..200 {
+        program.fifo.write_all(&b"status x\n".repeat(100)).unwrap();
+    }
+    program.fifo.write_all(b"busy\n").unwrap();
+    assert_eq!(rig.when_done(program.run).last(), Some(&line(Saying::Busy(None))));
 }
 
 #[test]

@@ -139,10 +139,6 @@ pub(super) fn exits_during_a_rest_are_told_together() {
     supervisor.send(&Order::Rest { at_most: MAX_REST });
     pidfd::send_signal(pidfd::open(rig.keeper_pid()).unwrap(), Signal::HUP).unwrap();
     assert!(matches!(supervisor.receive(), Report::Signal { signal: Signal::HUP, .. }));
-    // Nor does it keep a successor waiting.
-    supervisor.send(&Order::Rest { at_most: MAX_REST });
-    supervisor.kill();
-    rig.supervisor().table();
 }
 
 fn killed(news: &News) -> RunId {
