@@ -1,5 +1,5 @@
 //! What nobody waits for: telling the log and the journal what happened, clearing up after runs that are over, and telling the
-//! threads that read what programs write and say of new ones.
+//! pump of new ones.
 //!
 //! It is left for a moment, so that a program that is started again is on its way first, and that what belongs to many is done for
 //! all at once: each of it wakes threads that need a processor, and often the very one on which a program is about to start. While
@@ -7,7 +7,6 @@
 //!
 //! Never add here: anything that supervision depends on.
 
-use super::dialogue::Dialogue;
 use super::killer::Killers;
 use super::launcher::Launcher;
 use super::notices;
@@ -94,23 +93,10 @@ impl Released {
 
 /// Who is to be told.
 pub(super) struct Concerned<'a> {
-    pub(super) dialogue: &'a Dialogue,
     pub(super) launcher: &'a Launcher,
     pub(super) keeper: &'a Sender,
     pub(super) logger: &'a Logger,
     pub(super) journal: &'a Journal,
-}
-
-impl Concerned<'_> {
-    /// Threads that read what programs write and say are to be told of new ones.
-    fn are_owed_a_word(&self) -> bool {
-        self.dialogue.owes_a_word() || self.logger.is_owed_a_word()
-    }
-
-    fn tell(&self) {
-        self.dialogue.tell();
-        self.logger.tell();
-    }
 }
 
 impl Aftermath {
@@ -146,7 +132,7 @@ impl Aftermath {
     /// A turn is over: what is due is done.
     pub(super) fn tick(&mut self, now: Moment, haste: Haste, whom: &Concerned<'_>) {
         let size = self.told.len() + self.released.len() + self.past.len();
-        if size == 0 && !whom.are_owed_a_word() {
+        if size == 0 && !whom.logger.is_owed_a_word() {
             return;
         }
         let due = *self.due.get_or_insert(now + haste.patience());
@@ -158,7 +144,7 @@ impl Aftermath {
     /// Does everything now: somebody is about to look, or this is the end.
     pub(super) fn do_all(&mut self, whom: &Concerned<'_>) {
         self.due = None;
-        whom.tell();
+        whom.logger.tell();
         let mut entries = Vec::with_capacity(self.told.len());
         for tiding in self.told.drain(..) {
             entries.push(match tiding {

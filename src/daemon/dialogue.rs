@@ -138,10 +138,6 @@ impl Dialogue {
     pub(super) fn hear(&self, process: &mut Process) {
         if let Some(Mouth { fifo, sd }) = process.mouth.take() {
             self.ears.attach(process.run, fifo, sd);
-            // Its first word is waited for.
-            if process.spec.ready.by == ReadyBy::Notify {
-                self.ears.prick();
-            }
         }
     }
 
@@ -301,14 +297,10 @@ impl Dialogue {
         self.gate.descriptors_to_come()
     }
 
-    /// The ears are to be told of what has changed.
-    pub(super) fn owes_a_word(&self) -> bool {
-        self.ears.are_owed_a_word()
-    }
-
-    /// The ears learn what has changed: once for all.
+    /// The threads that hear learn what has changed: once for all.
     pub(super) fn tell(&self) {
         self.ears.prick();
+        self.channel.tell();
     }
 
     /// What is needed to see from elsewhere whether it is busy.

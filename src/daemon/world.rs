@@ -180,7 +180,7 @@ impl World {
         if self.burst.at_rest {
             self.rest(Duration::ZERO);
         }
-        self.dialogue.channel.tell();
+        self.dialogue.tell();
         let now = clock::now();
         let starts = !self.expected.is_empty() || self.burst.starting_until > now;
         let haste = match (ending, starts) {
@@ -188,14 +188,14 @@ impl World {
             (false, true) => Haste::Launches,
             (false, false) => Haste::None,
         };
-        let Self { keeper, logger, journal, dialogue, launcher, aftermath, .. } = self;
-        aftermath.tick(now, haste, &Concerned { dialogue, launcher, keeper, logger, journal });
+        let Self { keeper, logger, journal, launcher, aftermath, .. } = self;
+        aftermath.tick(now, haste, &Concerned { launcher, keeper, logger, journal });
     }
 
     /// What follows from all that was done is done, too: somebody is about to look, or this is the end.
     pub(super) fn do_all(&mut self) {
-        let Self { keeper, logger, journal, dialogue, launcher, aftermath, .. } = self;
-        aftermath.do_all(&Concerned { dialogue, launcher, keeper, logger, journal });
+        let Self { keeper, logger, journal, launcher, aftermath, .. } = self;
+        aftermath.do_all(&Concerned { launcher, keeper, logger, journal });
     }
 
     fn write_down(&mut self) {

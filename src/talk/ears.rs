@@ -68,11 +68,6 @@ impl Ears {
         waits.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
-    /// Whether there is something that the thread was not told.
-    pub fn are_owed_a_word(&self) -> bool {
-        self.quiet.load(Ordering::Acquire)
-    }
-
     /// The thread is told what it was not told yet: once for all that was ordered since.
     pub fn prick(&self) {
         if self.quiet.swap(false, Ordering::AcqRel) {
