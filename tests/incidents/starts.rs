@@ -260,9 +260,13 @@ fn a_limit_of_descriptors_of_the_supervisor() {
         &["cannot prepare the launch", cause, "`ulimit -n` or LimitNOFILE= of systemd"],
     );
     in_order(&why(&rig, &name), &["launch failed at stage prepare", cause, "next: it is started again at"]);
-    // A program less leaves room for one that was refused.
+    // A program less leaves room for one that was refused, as soon as its five descriptors are closed, by several threads.
     let first = status.running().into_keys().next().unwrap();
+    let folder = format!("/proc/{}/fd", status.supervisor("pid"));
+    let open = || std::fs::read_dir(&folder).unwrap().count();
+    let before = open();
     rig.sppm(&["stop", &first]).ok();
+    rig.until("its descriptors are closed", |_| open() + 5 <= before);
     start_works(&rig, &name);
     rig.shutdown();
 }
