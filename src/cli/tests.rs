@@ -295,6 +295,7 @@ fn a_command_waits_until_all_is_at_rest_and_tells_how_it_went() {
 fn a_wait_has_an_end_where_one_is_given() {
     let world = World::new(|request, _| match request {
         ApiRequest::Settle { wait, .. } => {
+            // The answer of a supervisor with which nothing settles comes when the asked time is over.
             std::thread::sleep(wait);
             settled(false, SettledWord::Moving)
         }
@@ -345,6 +346,7 @@ fn a_wait_survives_the_death_and_return_of_the_supervisor() {
         let until = std::time::Instant::now() + Duration::from_secs(20);
         while world.asked.lock().unwrap().len() < count {
             assert!(std::time::Instant::now() < until, "the command does not ask");
+            // The list of what was asked has no event; it is only looked at.
             std::thread::sleep(Duration::from_millis(1));
         }
     };
@@ -352,6 +354,7 @@ fn a_wait_survives_the_death_and_return_of_the_supervisor() {
         let command = scope.spawn(|| world.run("restart web"));
         asked(1);
         world.kill();
+        // The absence itself, during which the command asks in vain.
         std::thread::sleep(Duration::from_millis(300));
         world.listen();
         assert_eq!(command.join().unwrap(), (0, None));

@@ -116,7 +116,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Before a lost supervisor is asked again.
+/// Before a lost supervisor is asked again: no event tells that its successor listens.
 pub(super) fn pause() {
     std::thread::sleep(RETRY);
 }

@@ -207,6 +207,7 @@ fn a_task_waits_until_nobody_else_holds_the_lock() {
     let other = open(&path);
     other.lock().unwrap();
     let thread = std::thread::spawn(move || flock::take(&path, &Wanted::new()).is_some());
+    // That nothing happens has no event: only one that does not wait would be through by then.
     std::thread::sleep(Duration::from_millis(20));
     assert!(!thread.is_finished(), "it does not wait");
     other.unlock().unwrap();

@@ -114,7 +114,7 @@ impl Thread {
         let mut buffer = [MaybeUninit::<Event>::uninit(); BATCH];
         loop {
             let timeout = self.timeout(Instant::now());
-            self.rest();
+            self.end_turn();
             let ready: Vec<u64> = match epoll::wait(&self.epoll, &mut buffer[..], timeout.as_ref()) {
                 Ok((events, _)) => events.iter().map(|event| event.data.u64()).collect(),
                 Err(rustix::io::Errno::INTR) => Vec::new(),
@@ -137,8 +137,8 @@ impl Thread {
         }
     }
 
-    /// A turn is over: all that was read was told.
-    fn rest(&self) {
+    /// All that was read was told.
+    fn end_turn(&self) {
         let unheeded = self.resting.len() + self.stuck.len() + self.unwatched.len();
         self.working.unheeded.store(unheeded, Ordering::SeqCst);
         self.working.turn.fetch_add(1, Ordering::SeqCst);

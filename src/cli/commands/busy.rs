@@ -160,6 +160,7 @@ impl Holder {
                     let _ = told.send(Err(format!("{}: {error}", self.socket.display())));
                 }
             }
+            // No event tells that a supervisor which is gone has a successor that listens.
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSES.1);
         }
